@@ -94,7 +94,7 @@ impl App {
         })
     }
 
-    /// Returns the graph that is served, for tests that count its upstream calls.
+    /// Returns the served graph, for tests that count its upstream calls.
     #[must_use]
     pub fn graph(&self) -> Graph {
         self.hot_reload.graph()
@@ -118,8 +118,12 @@ impl App {
         self.ops.address
     }
 
-    /// Serves until `stop`. Then `/ready` returns 503 while requests are still accepted for `server.drain_ms`, or until
-    /// `at_once`. Then no connection is accepted, and requests in flight are completed. Probes are answered to the end.
+    /// Serves until `stop`, then shuts down in two phases:
+    ///
+    /// 1. For `server.drain_ms`, or until `at_once`, requests are still accepted, while `/ready` returns 503.
+    /// 2. No connection is accepted, and requests in flight are completed.
+    ///
+    /// Probes are answered until the end.
     ///
     /// # Errors
     /// If a listener fails.
@@ -198,14 +202,14 @@ impl Server {
                 let listener = TcpListener::from_std(listener)?;
                 http::serve::serve_counted(listener, routes, settings, connections, shutdown).await
             });
-            // Nothing waits any more if the server was dropped.
+            // Fails only if the receiving future was dropped, which needs no result.
             drop(end.send(served));
         })?;
         ended.await.map_err(|_| io::Error::other("the thread of the ops listener panicked"))?
     }
 }
 
-/// Binds a port; a failure names `setting` and its flag.
+/// Binds a port. The error names the setting and its flag.
 pub(crate) fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
     match listen(address) {
         Ok(listener) => Ok(listener),
@@ -224,10 +228,10 @@ pub(crate) fn bind(setting: &str, address: SocketAddr) -> anyhow::Result<TcpList
 }
 
 /// Listens with the longest queue of new connections that the system allows. The default of 128 overflows in a burst,
-/// and clients then wait a second for their next attempt.
+/// and each client that finds it full retries only after a second.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // As the standard library does. Elsewhere than on Unix, it would let another process take the port over.
+    // As the standard library does. On Windows, the option would let another process take over the port.
     #[cfg(unix)]
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

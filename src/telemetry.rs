@@ -3,9 +3,9 @@
 //! [`start`] sets up the log, which [`log_writer`] writes without blocking. [`requests`] records each request once, for
 //! the log and the metrics. [`panics`] are logged with their location, and actions in the [`audit`] log.
 //!
-//! HTTP libraries log requests, headers and URLs at `debug` and `trace`, which contain keys. The level of this crate is
-//! a setting; every other crate is limited to `warn`. `RUST_LOG` is not read, because its directives could exceed that
-//! limit.
+//! At `debug` and `trace`, HTTP libraries log headers and URLs, which contain keys. So the `log.level` setting applies
+//! to this crate only; all other crates are limited to `warn`. `RUST_LOG` is not read, because its directives could
+//! exceed that limit.
 
 pub mod audit;
 pub mod connections;
@@ -99,13 +99,14 @@ fn read_level(text: &str) -> Result<LevelFilter, String> {
 }
 
 impl LogLevel {
-    /// Filter with these levels for this crate, and at most `warn` for others.
+    /// Returns the filter: these levels for this crate, and at most `warn` for others.
     fn targets(&self) -> Targets {
         Targets::new()
             .with_default(self.level.min(LevelFilter::WARN))
             .with_target(OURS, self.level)
             .with_targets(self.modules.iter().cloned())
-            // Last, so that no setting filters the audit log, nor the span with the request's id around it.
+            // Added last, so that no setting can filter the audit log or the span with the request's id around its
+            // lines.
             .with_target(audit::TARGET, LevelFilter::INFO)
             .with_target(REQUEST_SPAN, LevelFilter::INFO)
     }
@@ -138,8 +139,8 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
             fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(writer).boxed()
         }
     };
-    // Below the only writer, so that tracing caches for each log statement whether it is enabled. A filter of the
-    // writer alone would be asked for each line.
+    // A filter of the whole subscriber, whose result tracing caches for each log statement. A filter of the writer
+    // alone would be asked for each line.
     tracing_subscriber::registry().with(level).with(written).try_init().map_err(io::Error::other)?;
     panics::install_hook();
     Ok(Level(set))

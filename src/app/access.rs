@@ -1,4 +1,5 @@
-//! Authentication of callers and webhooks, as configured: tenants, tokens, the issuer of JWTs, webhook secrets.
+//! Construction of the authentication of callers and webhooks from the configuration: tenants, tokens, the issuer of
+//! JWTs, webhook secrets.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::http::caller::tokens::{Tenants, Tokens};
 use crate::http::webhook::{self, Webhooks};
 use crate::upstream::transport;
 
-/// The name of the tenant of the plain `upstream.*.api_key` settings.
+/// Name of the tenant of the plain `upstream.*.api_key` settings.
 pub(super) const DEFAULT_TENANT: &str = "default";
 
 /// Returns the authenticator of callers for `auth.mode`.
@@ -26,7 +27,7 @@ pub(super) const DEFAULT_TENANT: &str = "default";
 /// # Errors
 /// If the issuer's URL is not valid or TLS cannot be set up.
 pub fn callers(config: &Config) -> anyhow::Result<Authenticator> {
-    // A caller with a token cannot supply a key that its tenant lacks.
+    // Only tenants with both keys: a caller with a token cannot supply a missing one.
     let tenants = || {
         let mut tenants = tenants(config);
         tenants.retain(|_, tenant| tenant.leadlex.is_some() && tenant.composio.is_some());
@@ -69,7 +70,7 @@ pub(super) fn webhooks(config: &Config) -> Webhooks {
     Webhooks::new(secrets.collect(), Clock::system())
 }
 
-/// All tenants, by name.
+/// Returns all tenants by name.
 pub(super) fn tenants(config: &Config) -> Tenants {
     let named = config
         .tenants
@@ -85,7 +86,7 @@ pub(super) fn default_tenant(config: &Config) -> Tenant {
     keys(&config.upstream.leadlex.api_key, &config.upstream.composio.api_key)
 }
 
-/// A tenant of two settings. Validation has refused malformed keys; an empty setting means no key.
+/// Returns the tenant of two key settings. An empty setting means no key; validation has refused malformed keys.
 fn keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
     Tenant {
         leadlex: Credential::new(leadlex.expose_secret()).ok(),

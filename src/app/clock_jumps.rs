@@ -1,6 +1,7 @@
-//! Jumps of the wall clock: detected each second and at each request, and logged here.
+//! Jumps of the wall clock: checked each second here and at each request elsewhere, and logged here.
 //!
-//! Callers are authenticated again after a jump, as by a reload: streams whose tokens have expired meanwhile end.
+//! After a jump, callers are authenticated again as after a reload, so that streams end whose tokens have expired in
+//! the meantime.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(super) async fn follow(hot_reload: &HotReload) -> Infallible {
         log(known, now);
         known = now;
         let hot_reload = hot_reload.clone();
-        // It parses a schema, which must not delay requests.
+        // Parsing the schema would delay requests.
         let reloaded = tokio::task::spawn_blocking(move || hot_reload.authenticate_again());
         if let Ok(Err(error)) = reloaded.await {
             tracing::error!("open streams were not authenticated again after a jump of the clock: {error:#}");

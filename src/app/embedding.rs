@@ -30,7 +30,7 @@ use crate::operation::{OperationEngine, OperationResponse, Outcome, TransportRul
 use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 use crate::upstream::transport::Network;
 
-/// The graph over both upstreams: executes GraphQL requests, as a value or over HTTP.
+/// The graph over both upstreams. It executes GraphQL requests by [`Self::execute`], or over HTTP by [`Self::router`].
 ///
 /// Cheap to clone; clones share caches, rate limits and circuit breakers. Build one per process.
 #[derive(Clone)]
@@ -41,15 +41,14 @@ pub struct Switchboard {
 }
 
 impl Switchboard {
-    /// Starts with the defaults of `switchboard.default.toml`. The environment is not read.
+    /// Returns a builder with the defaults of `switchboard.default.toml`. The environment is not read.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
     /// Executes one query or mutation on behalf of a caller.
     ///
-    /// It does not fail: a request that is not valid, and an upstream that cannot be reached, are `errors` in the
-    /// response.
+    /// It cannot fail: an invalid request and an unreachable upstream are `errors` in the response.
     pub async fn execute(&self, request: impl Into<Request>, caller: &Caller) -> Response {
         let rules = TransportRules { mutations: true };
         Response(self.operations.run(request.into().0, rules, caller.clone()).await)
@@ -58,8 +57,8 @@ impl Switchboard {
     /// Returns the routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at
     /// `/`.
     ///
-    /// Callers are authenticated as `auth.mode` says. With `"none"`, the default, every request may read everything
-    /// that the API keys can read, if its `Host` is a name of this machine: set another mode before others can reach
+    /// Callers are authenticated by the setting `auth.mode`. With `"none"`, the default, every request whose `Host` is
+    /// a name of this machine may read everything that the API keys can read: set another mode before others can reach
     /// the routes.
     pub fn router(&self) -> Router {
         http::router(EdgeParts {
@@ -136,8 +135,8 @@ impl Builder {
         self
     }
 
-    /// Answers both upstreams from an emulation in this process, with generated data and without network; for tests and
-    /// examples. API keys are set too.
+    /// Replaces both upstreams by an emulation in this process, with generated data and no network; for tests and
+    /// examples. It also sets the API keys.
     pub fn sandbox(mut self) -> Self {
         self.uses_sandbox = true;
         self.leadlex_base_url(format!("http://sandbox.invalid{LEADLEX_PATH}"))
@@ -149,7 +148,7 @@ impl Builder {
     /// Validates the settings and builds the graph. Must be called within a Tokio runtime.
     ///
     /// # Errors
-    /// All problems of the settings at once, in the words of `switchboard check`; or why TLS could not be set up.
+    /// If settings are invalid, with all their problems as `switchboard check` prints them; or if TLS cannot be set up.
     pub fn build(self) -> Result<Switchboard, BuildError> {
         let Self { file, settings: flags, clock, uses_sandbox } = self;
         let config =
@@ -180,7 +179,7 @@ fn sandbox_network(clock: Clock) -> Network {
     }))
 }
 
-/// Why a [`Switchboard`] could not be built.
+/// Reason why a [`Switchboard`] could not be built.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct BuildError(#[from] Failure);
@@ -204,10 +203,10 @@ impl Request {
         Self(OperationRequest { query: Some(query.into()), ..OperationRequest::default() })
     }
 
-    /// Reads a request as clients send it in the body of a POST.
+    /// Parses a request from the JSON body of a GraphQL POST.
     ///
     /// # Errors
-    /// If the body is not a JSON object, or a member of it has a wrong type.
+    /// If the body is not a JSON object, or a member has a wrong type.
     pub fn from_json(body: &[u8]) -> Result<Self, RequestError> {
         OperationRequest::from_json(body).map(Self)
     }
@@ -251,13 +250,13 @@ impl Response {
         &self.0.body
     }
 
-    /// Whether the operation was executed without any error.
+    /// Whether the operation was executed without errors.
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.0.outcome == Outcome::Executed { whole: true }
     }
 
-    /// Deserializes the whole response, `serde_json::Value` for any.
+    /// Deserializes the whole response; `serde_json::Value` fits every response.
     ///
     /// # Errors
     /// If the response does not have the form of `T`.

@@ -1,9 +1,8 @@
 //! Replacement of the configuration of a running process, between two requests.
 //!
-//! State that is expensive to rebuild stays: caches, quotas, circuit breakers, subscriptions and listeners. Callers,
-//! limits, documents and the graph's rules are rebuilt and replaced together, or not at all. A change of any other
-//! setting needs a restart and rejects the whole reload, since to ignore it would leave a configuration in force that
-//! no file describes.
+//! Caches, quotas, circuit breakers, subscriptions and listeners are kept. Callers, limits, documents and the graph's
+//! rules are rebuilt and replaced together, or not at all. A change of any other setting needs a restart and rejects
+//! the whole reload: if it were ignored, the running configuration would be one that no file describes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,7 +37,7 @@ impl HotReload {
     }
 
     fn with<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {
-        // A panic before the last step has changed nothing.
+        // A reload changes the state only in its last step, so a panic leaves it valid and a poisoned lock is ignored.
         get(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -51,12 +50,12 @@ impl HotReload {
     }
 
     /// Puts another configuration in force from the next request on; requests in flight complete with the old one.
-    /// Returns the names of the settings that changed. Blocks while it reads files and parses the schema.
+    /// Returns the names of the changed settings. Blocks while it reads files and parses the schema.
     ///
     /// # Errors
     /// If the configuration could not be loaded, a setting changed that needs a restart, or a trusted document has
-    /// become invalid; nothing has changed then. A document that was invalid before is tolerated, as at the start, so
-    /// that it does not delay the revocation of a token.
+    /// become invalid; then nothing changes. A document that was invalid before is tolerated, as at the start, so that
+    /// it does not delay the revocation of a token.
     pub fn reload(&self, next: Result<Config, ConfigErrors>) -> anyhow::Result<Vec<String>> {
         let reloaded = next.map_err(anyhow::Error::from);
         let reloaded = reloaded.and_then(|next| self.with(|state| state.reload(next)));
@@ -67,7 +66,8 @@ impl HotReload {
         reloaded
     }
 
-    /// Authenticates the callers of open streams again, by the configuration in force. Blocks as [`Self::reload`] does.
+    /// Authenticates the callers of open streams again, with the current configuration. Blocks as [`Self::reload`]
+    /// does.
     ///
     /// # Errors
     /// If the key file of the token issuer has become unreadable.

@@ -1,4 +1,4 @@
-//! The limit of open files of the process, and the number of client connections that it allows.
+//! The process's limit of open files, and the number of client connections that it allows.
 //!
 //! The usual soft limit of 1,024 exists for programs that use `select`; [`raise_limit`] raises it to the hard limit. A
 //! part of the limit is reserved for probes, upstream calls and everything else, so that idle clients cannot use up all
@@ -26,7 +26,7 @@ pub struct ConnectionLimits {
 }
 
 impl ConnectionLimits {
-    /// Returns the limits under this configuration, if the process may open `files_max` files; `None` is unlimited.
+    /// Returns the limits for a configuration, in a process that may open `files_max` files (`None`: any number).
     #[must_use]
     pub fn new(config: &Config, files_max: Option<usize>) -> Self {
         let (configured, upstream) = (config.server.connections_max, &config.upstream);
@@ -62,8 +62,8 @@ impl ConnectionLimits {
     }
 }
 
-/// Raises the soft limit of open files to the hard limit, and returns it; `None` is unlimited. If it cannot be raised,
-/// the present one is returned.
+/// Raises the soft limit of open files to the hard limit and returns it, or the present limit if it cannot be raised.
+/// `None` is unlimited.
 #[cfg(unix)]
 pub fn raise_limit() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -74,7 +74,7 @@ pub fn raise_limit() -> Option<usize> {
     files.and_then(|files| usize::try_from(files).ok())
 }
 
-/// Other systems have no such limit.
+/// Returns `None`: other systems have no such limit.
 #[cfg(not(unix))]
 pub fn raise_limit() -> Option<usize> {
     None

@@ -1,5 +1,5 @@
-//! The calls that `switchboard check` makes: one to each upstream with each tenant's keys, one to Redis, one to the
-//! issuer.
+//! The calls of `switchboard check`: one to each upstream with each tenant's keys, one to Redis, and one to the issuer
+//! of JWTs.
 
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ pub(crate) struct TenantProbe {
     pub(crate) write: Option<Result<(), UpstreamError>>,
 }
 
-/// Calls both upstreams once with each tenant's keys. If actions are on, it also finds out if the key may write.
+/// Calls both upstreams once with each tenant's keys. If actions are on, it also finds out whether the Composio key may
+/// write.
 pub(crate) async fn probe_upstreams(config: &Config, networks: &Networks) -> Vec<TenantProbe> {
     let mut tenants = tenants(config);
     if tenants.is_empty() {

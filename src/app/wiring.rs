@@ -39,7 +39,7 @@ pub fn operations(config: &Config) -> anyhow::Result<OperationEngine> {
 /// Returns the operation engine over given networks.
 ///
 /// # Errors
-/// If the schema is not valid, which tests exclude.
+/// If the schema is not valid, which tests rule out.
 pub fn operations_over(
     config: &Config,
     clock: Clock,
@@ -56,7 +56,7 @@ pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyh
     Ok(operations.with_documents(&config.documents, config.trusted_documents().cloned()))
 }
 
-/// Returns the graph alone, for tests that put something between it and the engine.
+/// Returns only the graph, for tests that wrap it before they build the engine.
 #[must_use]
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     let metrics = Metrics::new(&config.metrics, clock.now());
@@ -118,7 +118,7 @@ fn store(settings: &ReplicaSettings) -> anyhow::Result<Option<Arc<dyn Store>>> {
     Ok(Some(Arc::new(RedisStore::new(settings).context("redis")?)))
 }
 
-/// Returns the clients of both upstreams, which share their quotas with other replicas if there are any.
+/// Returns the clients of both upstreams. With replicas, they share their quotas.
 pub fn clients(
     config: &Config,
     clock: Clock,

@@ -34,8 +34,8 @@ fn settings(config: &Config, all: bool) -> String {
     }
 }
 
-/// Prints the lines of all checks, the warnings and the settings (`all`, or those that differ from the defaults), and
-/// returns the number of problems.
+/// Prints the lines of all checks, the warnings, and the settings (all of them, or those that differ from the
+/// defaults). Returns the number of problems.
 pub async fn report(
     config: &Config,
     networks: &Networks,

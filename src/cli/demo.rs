@@ -1,8 +1,8 @@
 //! `switchboard demo`: everything in one process, without keys, network or configuration.
 //!
-//! It runs the code of `serve` over its own sandbox, by HTTP. From the environment it uses only `[log]` and
-//! `http.cors_origins`: API keys that are set for `serve` must not be used by a demo. On an address that other machines
-//! reach, clients need a token, which it prints.
+//! It runs the code of `serve` over its own sandbox, by HTTP. Of the environment it reads only `[log]` and
+//! `http.cors_origins`, because the API keys for `serve` must not be used by a demo. If it listens on an address that
+//! other machines can reach, clients need the token that it prints.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -52,7 +52,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
         _ => arguments.listen,
     };
     let is_exposed = !listen.ip().is_loopback();
-    // Mode `none` is refused on other addresses; these get a token below.
+    // The configuration refuses mode `none` on addresses that others can reach, so it is loaded with a loopback
+    // address; below, the real address is set together with a token.
     let local = if is_exposed { SocketAddr::from((Ipv4Addr::LOCALHOST, listen.port())) } else { listen };
     let mut config = Config::load(ConfigSources {
         variables: std::env::vars_os().filter(|(name, _)| is_setting_of_demo(name)).collect(),
@@ -76,18 +77,18 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let upstreams = tokio::spawn(serving);
     print_in_background(greeting(app.http_address(), sandbox_address, token.as_ref()));
     let ended = app.run(stop.received(), std::future::pending()).await;
-    // Not before the graph has ended, which may still call it.
+    // Only now, because the graph may call it until it ends.
     upstreams.abort();
     Ok(ended?)
 }
 
 fn is_setting_of_demo(variable: &OsString) -> bool {
-    // Misspelt ones too: they are refused.
+    // Also accepts misspelt names, which the configuration then refuses with a message.
     let name = variable.to_str().unwrap_or("").replace('_', "");
     name.starts_with("SWITCHBOARDLOG") || name == "SWITCHBOARDHTTPCORSORIGINS"
 }
 
-/// Requires a token of clients, as an administrator of the sandbox's first tenant.
+/// Requires clients to send the token, which makes them an administrator of the sandbox's first tenant.
 fn require(token: &NewToken, config: &mut Config) {
     config.auth.mode = AuthMode::Tokens;
     config.auth.tokens = vec![TokenSettings {
@@ -99,7 +100,7 @@ fn require(token: &NewToken, config: &mut Config) {
     }];
 }
 
-/// Returns the settings of a `serve` over this sandbox, as its first tenant.
+/// Returns the settings of a `serve` over this sandbox, with its first tenant.
 fn settings(
     listen: SocketAddr,
     ops: SocketAddr,
@@ -128,7 +129,7 @@ fn settings(
     settings
 }
 
-/// Returns the addresses. One for all interfaces is shown as loopback, which browsers can open.
+/// Returns the text with the addresses. The address of all interfaces is shown as loopback, which browsers can open.
 fn greeting(graph: SocketAddr, sandbox: SocketAddr, token: Option<&NewToken>) -> String {
     let graph = super::reachable(graph);
     let (line, header) = match token {

@@ -96,7 +96,7 @@ fn address(text: &str) -> Result<SocketAddr, &'static str> {
     )
 }
 
-/// Returns the address to reach a listener from its own machine: loopback for one on all addresses.
+/// Returns the address at which this machine reaches a listener: loopback if it listens on all interfaces.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     address.set_ip(match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -106,7 +106,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// `--port`, which other servers have: the error names `--listen`.
+/// Returns a hidden `--port`, an option that other servers have: its error suggests `--listen`.
 fn listen_instead_of_port() -> Arg {
     let parser = UnknownArgumentValueParser::suggest_arg("--listen");
     Arg::new("port")
@@ -115,11 +115,11 @@ fn listen_instead_of_port() -> Arg {
         .value_parser(parser.and_suggest("it takes an address with a port, as in 127.0.0.1:8080"))
 }
 
-/// Why a command failed.
+/// Reason why a command failed.
 enum Failure {
     /// The configuration has problems.
     Config(ConfigErrors),
-    /// A failure while the command ran.
+    /// An error while the command ran.
     Run(anyhow::Error),
 }
 
@@ -154,7 +154,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     };
     let code = match ended {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has closed the pipe, as in `switchboard schema | head`.
+        // The reader has closed the pipe, as `head` does in `switchboard schema | head`.
         Err(Failure::Run(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(Failure::Run(error)) => {
             print_errors([format!("{error:#}")]);
@@ -201,7 +201,7 @@ fn sources(
     ConfigSources { file, variables: std::env::vars_os().collect(), flags, keys }
 }
 
-/// Writes to standard output and flushes, since tests and scripts wait for single lines.
+/// Writes to standard output and flushes, because tests and scripts wait for single lines.
 fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -211,7 +211,8 @@ fn print(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Like [`print()`], for a server: a standard output that is full or not read neither ends nor delays it.
+/// Prints like [`print()`], but on a thread: a server must not wait for a standard output that is not read, nor end
+/// because of it.
 fn print_in_background(text: String) {
     std::thread::spawn(move || {
         if let Err(error) = print(&text) {
@@ -220,7 +221,7 @@ fn print_in_background(text: String) {
     });
 }
 
-/// Writes error lines; a failure of standard error itself is ignored.
+/// Writes error lines; an error of standard error itself is ignored.
 fn print_errors(lines: impl IntoIterator<Item = String>) {
     for line in lines {
         log_writer::write_line(&format!("switchboard: {line}"));

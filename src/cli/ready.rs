@@ -1,8 +1,8 @@
-//! `switchboard ready`: checks `/ready` of the `serve` on this machine, for health checks of containers whose image has
-//! no other program.
+//! `switchboard ready`: checks `/ready` of the `serve` on this machine, for health checks in containers without another
+//! HTTP client.
 //!
-//! It reads only `ops.listen` from the configuration: a process keeps running while its file has problems, and a health
-//! check must not fail because of them.
+//! It reads only `ops.listen` from the configuration, so that a mistake in the file does not make a running process
+//! look unhealthy.
 
 use std::io;
 use std::net::SocketAddr;
@@ -55,7 +55,7 @@ async fn ready_status(address: SocketAddr) -> anyhow::Result<String> {
             Err(error) => return Err(error.into()),
         }
     }
-    // `HTTP/1.1 200`
+    // As many bytes as `HTTP/1.1 200`.
     let (mut head, mut room) = (Vec::new(), [0; 12]);
     while head.len() < room.len() {
         stream.readable().await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::upstream_check::CheckResult;
 use crate::replicas::redis::probe::ProbeFailure;
 
-/// Evaluates the result of a command, and its latency against the timeout.
+/// Evaluates the result of a command, and compares its latency with the timeout.
 pub(super) fn redis_check(probed: &Result<Duration, ProbeFailure>, timeout: Duration) -> CheckResult {
     match probed {
         Ok(latency) if *latency > timeout => CheckResult::Failed(format!(

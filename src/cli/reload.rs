@@ -1,6 +1,7 @@
 //! Reload of the configuration on SIGHUP, while `serve` runs.
 //!
-//! The sources of the start are loaded and validated again. If there are problems, each is logged and nothing changes.
+//! The file, the environment and the flags of the start are loaded and validated again. If there are problems, they are
+//! logged and nothing changes.
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +26,8 @@ impl ServeSources {
 
 /// The signal that requests a reload, SIGHUP.
 ///
-/// It is caught from the moment of [`Self::listen`]: an early one does not end the process, and is handled later.
+/// It is caught from [`Self::listen`] on: a signal during the start does not end the process, and is handled once
+/// [`Self::run`] runs.
 pub(super) struct ReloadSignal {
     #[cfg(unix)]
     hangup: tokio::signal::unix::Signal,
@@ -59,7 +61,7 @@ impl ReloadSignal {
         while self.next().await.is_some() {
             systemd::reloading();
             let parts = Arc::clone(&parts);
-            // It reads files and parses a schema, which must not block requests.
+            // Reading files and parsing the schema would block requests.
             let done = tokio::task::spawn_blocking(move || {
                 let (sources, hot_reload, level) = &*parts;
                 reload(sources, hot_reload, level);

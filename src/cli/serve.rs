@@ -43,7 +43,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let (graph, ops) = (app.http_address(), app.ops_address());
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %graph, %ops, "serving");
     if config.log.format == LogFormat::Pretty {
-        // For people; a program that reads JSON lines would stumble over plain ones.
+        // For people only: a program that reads JSON lines cannot parse plain ones.
         print_in_background(greeting(graph, ops, config.http.graphiql));
     }
     let reloading = reloads.run(sources, app.hot_reload(), level);
@@ -65,7 +65,7 @@ fn greeting(graph: SocketAddr, ops: SocketAddr, graphiql: bool) -> String {
 
 /// The signals that request shutdown: SIGINT (Ctrl-C) and SIGTERM.
 ///
-/// They are caught from the moment of [`Self::listen`], so that an early one is not lost.
+/// They are caught from [`Self::listen`] on, so that a signal during the start is not lost.
 pub(super) struct StopSignal {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
@@ -107,7 +107,7 @@ impl StopSignal {
         self.next().await;
     }
 
-    /// The second signal, which skips the drain period.
+    /// Waits for the second signal, which skips the drain period.
     async fn received_twice(mut self) {
         self.next().await;
         self.next().await;

@@ -45,7 +45,8 @@ fn output(arguments: &Arguments, token: &NewToken) -> String {
         Some(id) => format!("role = \"member\"\nuser_id = {}", quoted(id.as_str())),
         None => "role = \"admin\"".to_owned(),
     };
-    // The first lines are not TOML, so that pasting everything fails and does not store the token beside its hash.
+    // The first lines are not TOML: if someone pastes the whole output into the configuration, loading it fails, and
+    // the token is not stored beside its hash.
     format!(
         "The token, for the caller alone. It is not stored and cannot be shown again:\n\
          {}\n\

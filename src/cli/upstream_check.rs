@@ -5,7 +5,7 @@ use crate::upstream::connection_failure::ConnectionFailure;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::probe::ProbeReport;
 
-/// Tolerated difference of the two clocks: more than a slow response and a rounded header explain.
+/// Tolerated difference of the two clocks; a slow response and rounding explain less.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// The result of one check.
@@ -101,7 +101,7 @@ fn of_answer(report: &ProbeReport) -> CheckResult {
     CheckResult::Failed(wrong.join("; "))
 }
 
-/// Returns the quota as the headers give it; empty without such headers (an unmetered key).
+/// Returns the quota in the response's headers; empty without such headers (an unmetered key).
 fn quota(report: &ProbeReport) -> String {
     let Some(remaining) = report.remaining else { return String::new() };
     let mut words = format!("quota {}", grouped(remaining));
@@ -149,7 +149,7 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
         },
         UpstreamFailure::Rejected => match error.status {
             Some(404) => format!("not found (404): check {section}.base_url"),
-            // As TLS servers answer plain HTTP.
+            // TLS servers answer plain HTTP with 400.
             Some(400) => {
                 format!("it refused the request (400): check {section}.base_url, which may need https://")
             }
@@ -174,7 +174,7 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
     words
 }
 
-/// A number with a comma between every three digits.
+/// Formats a number with a comma between every three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

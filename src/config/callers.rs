@@ -1,7 +1,7 @@
 //! Validation of the settings of callers: tenants, tokens, and the issuer of JWTs.
 //!
-//! Settings that the mode in force does not use are validated too, so that switching the mode later reveals no old
-//! mistake; only missing ones are then not reported.
+//! Settings that `auth.mode` does not use are validated too, so that a later change of the mode reveals no old mistake.
+//! Only missing ones are then not reported.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,12 +19,12 @@ use crate::http::caller::settings::{AuthMode, JwtSettings, TokenSettings};
 use crate::http::caller::tokens::InvalidTokenEntry;
 use crate::http::webhook;
 
-/// The tenant of the plain `upstream.*.api_key` settings.
+/// Name of the tenant of the plain `upstream.*.api_key` settings.
 const DEFAULT: &str = "default";
 
 const WEBHOOK_SECRET_BYTES_MIN: usize = 16;
 
-/// Minimum of Standard Webhooks for the key that a secret `whsec_…` contains as base64.
+/// Minimum length of the key that a secret `whsec_…` contains as base64, by Standard Webhooks.
 const WEBHOOK_KEY_BYTES_MIN: usize = 24;
 
 pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValues<'_>) {
@@ -57,7 +57,7 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     jwt(&config.auth.jwt, mode == Some(AuthMode::Jwt), values);
 }
 
-/// A guessed secret would allow anyone to invalidate the cache at will.
+/// Validates webhook secrets: with a guessed secret, anyone could invalidate the cache at will.
 fn webhook_secrets(name: &str, setting: &SecretString, values: &mut SettingValues<'_>) {
     let is_short = |secret: &SecretString| secret.expose_secret().len() < WEBHOOK_SECRET_BYTES_MIN;
     let secrets = webhook::settings::secrets(setting);
@@ -80,7 +80,7 @@ fn webhook_secrets(name: &str, setting: &SecretString, values: &mut SettingValue
     }
 }
 
-/// Whether callers with tokens can belong to the tenant of the plain `upstream.*.api_key` settings.
+/// Whether callers with tokens or JWTs can belong to the tenant of the plain `upstream.*.api_key` settings.
 pub(super) fn use_default_tenant(config: &Config) -> bool {
     match config.auth.mode {
         AuthMode::Tokens => config.auth.tokens.iter().any(|token| token.tenant == DEFAULT),
@@ -89,7 +89,7 @@ pub(super) fn use_default_tenant(config: &Config) -> bool {
     }
 }
 
-/// Names identify entries in responses and logs.
+/// Validates the names of a list's entries, which identify them in responses and logs.
 fn validate_names(list: &str, names: &[&str], values: &mut SettingValues<'_>) {
     let mut taken = BTreeSet::new();
     for (name, entry) in names.iter().zip(values.entries_mut(list)) {
@@ -177,8 +177,8 @@ fn jwt(jwt: &JwtSettings, is_used: bool, values: &mut SettingValues<'_>) {
     }
 }
 
-/// Keys that arrive over an unprotected connection can be replaced. The URL is not repeated: it could contain a
-/// password.
+/// Returns why a URL cannot be `auth.jwt.jwks_url`: on an unprotected connection, keys can be replaced. The text does
+/// not repeat the URL, which could contain a password.
 fn jwks_url_problem(text: &str) -> Option<String> {
     let url = match Url::parse(text) {
         Ok(url) => url,

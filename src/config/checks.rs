@@ -1,4 +1,4 @@
-//! Rules about keys to the upstreams, which several sections use.
+//! Validation of API keys, for all sections that have some.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -6,7 +6,7 @@ use super::sources::SettingValues;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 
-/// Validates the key of an upstream under the setting's name.
+/// Validates the key of an upstream, if it is set.
 pub(super) fn key<U: Upstream>(name: &str, key: &SecretString, values: &mut SettingValues<'_>) {
     let key = key.expose_secret();
     if key.is_empty() {
@@ -23,7 +23,7 @@ pub(super) fn key<U: Upstream>(name: &str, key: &SecretString, values: &mut Sett
     }
 }
 
-/// Reports a missing key; `set_it` says how to set it, other than by a file.
+/// Reports a missing key; `set_it` tells how to set it without a file.
 pub(super) fn missing_key(name: &str, set_it: &str, values: &mut SettingValues<'_>) {
     let by_file = format!("{name}_file");
     let is_reported = values.has_problem(name) || values.has_problem(&by_file);

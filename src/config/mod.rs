@@ -1,12 +1,17 @@
 //! The configuration: the settings of all components in one value.
 //!
-//! [`Config::load`] applies the sources in this order: `switchboard.default.toml`, which is compiled in and documents
-//! every setting; a file; `SWITCHBOARD__SECTION__KEY` variables; flags. It reports all problems at once, one line each,
-//! with the setting's name and the origin of its value.
+//! [`Config::load`] applies the sources in this order; later ones override earlier ones:
 //!
-//! The `config` crate is not used: its values know their file and not their line, it stops at the first value of a
-//! wrong type, and it guesses the types of variables, so that a key made of digits becomes a number. Here the default
-//! file gives the type of a setting, and `toml` its position.
+//! 1. `switchboard.default.toml`, which is compiled in and documents every setting;
+//! 2. a file;
+//! 3. `SWITCHBOARD__SECTION__KEY` variables;
+//! 4. flags.
+//!
+//! It reports all problems at once, one line each, with the setting's name and the origin of its value.
+//!
+//! Rejected: the `config` crate. It does not know in which line a value is, stops at the first value of a wrong type,
+//! and guesses the types of variables, so that a key made of digits becomes a number. Here the default file gives the
+//! type of each setting, and `toml` its position.
 
 mod callers;
 mod checks;
@@ -126,13 +131,13 @@ pub struct Upstreams {
     pub composio: UpstreamSettings,
 }
 
-/// Whether the keys of both upstreams must be set in a mode that uses them.
+/// Whether the keys of both upstreams must be set, in a mode that uses them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ApiKeys {
     /// A missing key is a problem, as for `serve`.
     #[default]
     Required,
-    /// A missing key is no problem here.
+    /// A missing key is allowed.
     Optional,
 }
 
@@ -198,7 +203,7 @@ impl Config {
     /// because of a file that the running process has not loaded.
     ///
     /// # Errors
-    /// If `ops.listen` itself is invalid, or a file is given that cannot be read and no variable or flag sets it.
+    /// If `ops.listen` is invalid. If the file cannot be read, unless a variable or flag sets it.
     pub fn ops_listen(sources: ConfigSources) -> Result<SocketAddr, ConfigErrors> {
         const NAME: &str = "ops.listen";
         let schema = SettingsSchema::built_in().map_err(ConfigErrors::from)?;
@@ -227,19 +232,20 @@ impl Config {
         self.digests.reloadable_changes(&next.digests)
     }
 
-    /// Returns the settings in force as TOML, each changed one with the origin of its value; secrets as `[redacted]`.
+    /// Returns the settings in force as TOML. Each changed one has a comment with the origin of its value; secrets are
+    /// `[redacted]`.
     #[must_use]
     pub fn redacted(&self) -> &str {
         &self.redacted
     }
 
-    /// Only the settings that a source sets, as in [`Self::redacted`]; empty if there are none.
+    /// Returns only the settings that a source sets, as in [`Self::redacted`]; empty if there are none.
     #[must_use]
     pub fn changed(&self) -> &str {
         &self.changed
     }
 
-    /// Warnings about settings that are allowed, one line each, without any value.
+    /// Returns warnings about settings that are allowed but risky, one line each, without their values.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         validation::warnings(self)
@@ -258,7 +264,7 @@ impl Config {
         &self.files.toolkit_mapping
     }
 
-    /// Rejects trusted documents that are not valid, each by its id and the reason.
+    /// Returns an error if there are invalid trusted documents, each with its id and the reason.
     ///
     /// # Errors
     /// One line for each document.
@@ -275,9 +281,9 @@ impl Config {
     }
 }
 
-/// Checks each value that was set, alone over the defaults, so that every invalid one is reported and not only the
-/// first. Invalid ones are reset to their default. `complete` makes a configuration of defaults with the one value in
-/// it; for an entry's value, one with that entry alone.
+/// Checks each value that was set, alone with defaults for everything else, so that every invalid value is reported and
+/// not only the first. Invalid values are reset to their default. `complete` makes a whole configuration from the table
+/// with the value: for a setting, the table itself; for a setting of a list's entry, the defaults with that entry.
 fn reset_invalid<'a>(
     schema: &'a SettingsSchema,
     values: &mut SettingValues<'a>,

@@ -1,20 +1,21 @@
 //! OpenTelemetry's standard variables, as values of `[traces]`.
 //!
-//! They apply where neither a file nor a variable of Switchboard's own nor a flag sets the setting: a platform that
-//! sets them for every container gets traces without configuration, and they never override an operator who configures
-//! `[traces]`. What else `OTEL_RESOURCE_ATTRIBUTES` and `OTEL_EXPORTER_OTLP_COMPRESSION` say is read by the SDK.
+//! A variable applies to a setting that no other source sets. So a platform that sets these variables in every
+//! container gets traces without configuration, and they never override an operator who configures `[traces]`. The SDK
+//! itself reads `OTEL_EXPORTER_OTLP_COMPRESSION` and the rest of `OTEL_RESOURCE_ATTRIBUTES`.
 
 use std::ffi::OsString;
 
 use super::problem::ValueOrigin;
 use super::sources::SettingValues;
 
-/// Names the whole URL, where `traces.endpoint` names its base.
+/// The variable of the whole URL; `traces.endpoint` is only its base.
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
-/// Variables by setting, in their precedence: those of traces before those of all signals.
+/// The variables of each setting, the ones that apply to traces only before the ones for all signals, which they
+/// override.
 const VARIABLES: [(&str, &[&str]); 4] = [
     ("traces.endpoint", &[TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"]),
     ("traces.headers", &["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
@@ -44,7 +45,7 @@ pub(super) fn apply(values: &mut SettingValues<'_>, environment: &[(OsString, Os
     }
 }
 
-/// Returns the value that a variable gives its setting; none if it gives none.
+/// Returns the setting's value in the text of a variable; `None` if it has none.
 fn setting_value<'a>(variable: &str, text: &'a str) -> Option<&'a str> {
     match variable {
         TRACES_ENDPOINT => Some(text.strip_suffix("/v1/traces").unwrap_or(text)),

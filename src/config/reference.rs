@@ -1,4 +1,4 @@
-//! Test that `docs/configuration.md` lists every setting as it is; it also writes the page.
+//! Test that `docs/configuration.md` describes every setting as it is; it also writes the page.
 //!
 //! The texts are the comments of `switchboard.default.toml`. Ranges come from `validation`, and the settings that a
 //! reload applies from `reloadable`.
@@ -11,7 +11,7 @@ use super::validation::range;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
 
-/// Longest line of text.
+/// Maximum length of a line of text.
 const LINE_MAX: usize = 120;
 
 const HEAD: &str = "# Configuration
@@ -77,7 +77,7 @@ fn row(section: &Section<'_>, key: &str, default: &str, meaning: &str) -> String
     format!("| `{key}` | {kind} | {default} | {range} | {reload} | {meaning} | {variable} |\n")
 }
 
-/// Type of a setting, with its unit.
+/// Returns the type of a setting, with its unit.
 fn kind(key: &str, default: &str) -> &'static str {
     let is_secret = DEFAULTS.contains(&format!("\n{key}_file = "));
     match default.trim_matches('`') {
@@ -93,7 +93,7 @@ fn kind(key: &str, default: &str) -> &'static str {
     }
 }
 
-/// A number with separators between groups of three digits.
+/// Formats a number with a comma between every three digits.
 fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let separated = digits.chars().enumerate().flat_map(|(place, digit)| {

@@ -1,7 +1,7 @@
 //! Settings that can change without a restart, and the comparison of two configurations.
 //!
-//! One list names the reloadable settings; all others need a restart. Values are compared by their digests, so that no
-//! second copy of a secret is stored. Of a secret that is read from a file, the content is compared and not the path.
+//! [`RELOADABLE`] lists the settings; all others need a restart. Values are compared by their digests, so that no
+//! second copy of a secret is stored. For a secret in a file, the content is compared, not the path.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::problem::{ConfigErrors, ConfigProblem};
 use super::schema::SettingsSchema;
 use super::sources::SettingValues;
 
-/// The reloadable settings: lists of sections by their names, secrets by the setting without `_file`.
+/// The reloadable settings. A list of sections is named as a whole; a secret without `_file`.
 pub(super) const RELOADABLE: &[&str] = &[
     "http.graphiql",
     "http.example",
@@ -94,7 +94,7 @@ impl SettingDigests {
     /// Returns the names of the settings that differ, if all of them are reloadable.
     ///
     /// # Errors
-    /// One line for each that is not.
+    /// One line for each setting that is not.
     pub(super) fn reloadable_changes(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
         let differ = next.0.iter().filter(|(name, digest)| self.0.get(*name) != Some(digest));
         let (reloadable, fixed): (Vec<_>, Vec<_>) =

@@ -1,4 +1,4 @@
-//! Validation of `[redis]`. Values are validated whether or not `redis.url` is set; only missing ones are then not
+//! Validation of `[redis]`. Values are validated even if `redis.url` is not set; only missing ones are then not
 //! reported.
 
 use std::fs;
@@ -19,7 +19,8 @@ pub(super) fn validate(config: &Config, values: &mut SettingValues<'_>) {
     if !is_valid {
         values.reject("redis.key_prefix", "takes 1 to 64 letters, digits, `:`, `_` and `-`");
     }
-    // A password without a user name is the default user's; a user name without a password is not even sent.
+    // A password needs no user name, because the default user has one too. A user name without a password would not
+    // even be sent.
     let by_file = values.has_problem("redis.password") || values.has_problem("redis.password_file");
     if !redis.username.is_empty() && redis.password.expose_secret().is_empty() && !by_file {
         values.reject("redis.username", "set without redis.password: set both");
@@ -43,7 +44,7 @@ pub(super) fn validate(config: &Config, values: &mut SettingValues<'_>) {
     }
 }
 
-/// Returns the URL if one is set, else why it is invalid. It is not repeated: it could contain a password.
+/// Returns the URL, if one is set. The error does not repeat it: it could contain a password.
 fn url(text: &str) -> Result<Option<Url>, String> {
     if text.is_empty() {
         return Ok(None);
@@ -69,8 +70,8 @@ fn url(text: &str) -> Result<Option<Url>, String> {
     Err(why.to_owned())
 }
 
-/// Returns the warning about an unencrypted connection to another machine. It is not refused: that network may be
-/// private.
+/// Returns a warning if the connection to another machine is unencrypted. It is not refused, because that network may
+/// be private.
 pub(super) fn warning(config: &Config) -> Option<String> {
     let url = Url::parse(&config.redis.url).ok()?;
     // The `url` crate does not parse IP addresses in URLs of schemes that browsers do not know.

@@ -1,8 +1,8 @@
 //! The list of all settings, read from the default file; there is no second list.
 //!
-//! The default file gives each setting's name, its type (that of its default), and whether it is a secret: one that can
-//! be read from a file, by a setting of the same name with `_file`. A list of sections (`[[tenants]]`) is in it once,
-//! to show the keys of an entry; no entry exists until a file has one.
+//! The default file gives each setting's name, its type (the type of its default), and whether it is a secret: a
+//! setting `x` is a secret if there is a setting `x_file`, which names a file to read it from. The default file
+//! contains one entry of each list of sections (`[[tenants]]`), which only shows the keys of an entry.
 
 use toml::de::DeTable;
 use toml::{Table, Value};
@@ -13,26 +13,25 @@ use super::toml_document::{self, Content, Leaf};
 /// The default file.
 pub(super) const DEFAULTS: &str = include_str!("../../switchboard.default.toml");
 
-/// The section that lists the settings of both upstreams, and the one that takes over those which it does not list
-/// itself.
+/// The section with the settings of both upstreams, and the section that gets those which it does not contain itself.
 const SHARED_DEFAULTS: (&str, &str) = ("upstream.leadlex", "upstream.composio");
 
 /// A setting.
 #[derive(Debug)]
 pub(super) struct Setting {
-    /// Its dotted name, like `upstream.leadlex.api_key`.
+    /// Dotted name, like `upstream.leadlex.api_key`.
     pub(super) name: String,
-    /// Its default, which also gives its type.
+    /// Default, which also gives the type.
     pub(super) default: Value,
 }
 
 impl Setting {
-    /// Its section, like `upstream.leadlex`.
+    /// Returns its section, like `upstream.leadlex`.
     pub(super) fn section(&self) -> &str {
         self.name.rsplit_once('.').map_or("", |(section, _)| section)
     }
 
-    /// Its name within its section.
+    /// Returns its name within its section.
     pub(super) fn key(&self) -> &str {
         self.name.rsplit_once('.').map_or(&self.name, |(_, key)| key)
     }
@@ -46,7 +45,7 @@ pub(super) fn variable(name: &str) -> String {
 /// Prefix of all environment variables.
 pub(super) const PREFIX: &str = "SWITCHBOARD__";
 
-/// All settings, in the default file's order; or those of an entry of a list.
+/// All settings, in the order of the default file; or the settings of a list's entry.
 #[derive(Debug)]
 pub(super) struct SettingsSchema {
     settings: Vec<Setting>,
@@ -56,14 +55,14 @@ pub(super) struct SettingsSchema {
 /// A list of sections.
 #[derive(Debug)]
 pub(super) struct SectionList {
-    /// Its dotted name, like `auth.tokens`.
+    /// Dotted name, like `auth.tokens`.
     pub(super) name: String,
     /// The settings of each entry.
     pub(super) entry: SettingsSchema,
 }
 
 impl SettingsSchema {
-    /// Reads the default file; fails in no build whose tests pass.
+    /// Reads the default file. Cannot fail in a build whose tests pass.
     pub(super) fn built_in() -> Result<Self, ConfigProblem> {
         let document = DeTable::parse(DEFAULTS).map_err(|error| invalid_default(error.message()))?;
         let mut schema = Self::of(toml_document::leaves(document.get_ref(), &|_| false))?;
@@ -86,7 +85,7 @@ impl SettingsSchema {
         Ok(schema)
     }
 
-    /// Adds the settings that both upstreams have to the one whose section does not repeat them.
+    /// Copies the settings of LeadLex to Composio, except those that Composio's section contains itself.
     fn share_defaults(&mut self) {
         let (from, to) = SHARED_DEFAULTS;
         let copies = self.settings.iter().filter_map(|setting| {
@@ -117,17 +116,17 @@ impl SettingsSchema {
         self.lists.iter().find(|list| list.name == name)
     }
 
-    /// Returns the list that a name refers to as if it were a section.
+    /// Returns the list to which a name like `tenants.name` belongs, as if the list were a section.
     pub(super) fn list_around(&self, name: &str) -> Option<&SectionList> {
         self.lists.iter().find(|list| is_under(name, &list.name))
     }
 
-    /// Returns the setting that names the file of a secret; a setting that has one is a secret.
+    /// Returns the setting that names a secret's file; `None` if the setting is not a secret.
     pub(super) fn file_of(&self, secret: &Setting) -> Option<&Setting> {
         self.get(&format!("{}_file", secret.name))
     }
 
-    /// Whether the setting only names the file of another.
+    /// Whether the setting names the file of another setting, a secret.
     pub(super) fn is_file_of_another(&self, setting: &Setting) -> bool {
         setting.name.strip_suffix("_file").is_some_and(|secret| self.get(secret).is_some())
     }
@@ -137,8 +136,8 @@ impl SettingsSchema {
         self.settings.iter().any(|setting| is_under(&setting.name, name))
     }
 
-    /// Returns the setting or list that an unknown name is most similar to. The whole name is compared, and the last
-    /// word, for a setting in the wrong section.
+    /// Returns the setting or list whose name is most similar to an unknown one. Both the whole name and its last part
+    /// are compared, because the section may be wrong.
     pub(super) fn nearest(&self, name: &str) -> Option<&str> {
         let similarity = strsim::normalized_damerau_levenshtein;
         let last = |name: &'_ str| name.rsplit_once('.').map_or(0, |(section, _)| section.len() + 1);

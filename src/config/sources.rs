@@ -1,7 +1,7 @@
 //! Values of the settings, applied over the defaults from each source: file, variables, flags, secret files.
 //!
-//! Each value is stored with its origin, so that a problem can name it. An entry of a list of sections is a small
-//! configuration of its own, over the defaults of its list. Variables and flags cannot set entries, as their names
+//! Each value is stored with its origin, for messages about problems. Each entry of a list of sections is a small
+//! configuration of its own, over the defaults of its list. Variables and flags cannot set entries, because their names
 //! cannot say which entry.
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ impl<'a> SettingValues<'a> {
         self.entries.get_mut(list).map_or(&mut [], Vec::as_mut_slice)
     }
 
-    /// All problems, including those of entries.
+    /// Returns all problems, including those of entries.
     pub(super) fn into_problems(self) -> ConfigErrors {
         let mut problems = self.problems;
         for entry in self.entries.into_values().flatten() {
@@ -73,7 +73,7 @@ impl<'a> SettingValues<'a> {
         self.get(name).and_then(|(value, _)| value.as_str()).unwrap_or("")
     }
 
-    /// Reports a problem of a setting, with the origin of its value.
+    /// Reports a problem of a setting, with the origin of its value, or else of its entry.
     pub(super) fn reject(&mut self, name: &str, message: impl Into<String>) {
         let is_set = |origin: &&ValueOrigin| **origin != ValueOrigin::Default;
         let origin = self.get(name).map(|(_, origin)| origin).filter(is_set);
@@ -113,7 +113,7 @@ impl<'a> SettingValues<'a> {
                 let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
                 let why = match looks_like_yaml(path, &text) {
                     true => "this is YAML: the configuration is TOML, as in `[http]` and, below it, `graphiql = true`".to_owned(),
-                    // Such as `listen = 127.0.0.1:8080`.
+                    // A text without quotes, as in `listen = 127.0.0.1:8080`.
                     false if error.message().starts_with("invalid ") => format!(
                         "line {line}, column {column}: not valid TOML: {}; texts are written in quotes",
                         error.message()
@@ -165,8 +165,8 @@ impl<'a> SettingValues<'a> {
         self.entries.insert(&list.name, entries);
     }
 
-    /// Applies the environment variables that begin with `SWITCHBOARD__`, and reports those that spell a setting
-    /// differently.
+    /// Applies the environment variables that begin with `SWITCHBOARD__`, and reports others that look like a misspelt
+    /// one.
     pub(super) fn apply_variables(&mut self, mut variables: Vec<(OsString, OsString)>) {
         variables.sort();
         for (variable, text) in variables {
@@ -286,10 +286,10 @@ impl<'a> SettingValues<'a> {
     }
 }
 
-/// Values that no message proposes, because another one protects more.
+/// Settings and values that no message proposes, because they protect less than the other values.
 const LESS_SECURE: [(&str, &str); 3] = [("auth.mode", "none"), ("documents.mode", "log"), ("role", "admin")];
 
-/// Returns the message about a value of the right type that the setting does not take.
+/// Returns the message about a value that has the right type but is not allowed.
 pub(super) fn invalid(setting: &Setting, value: &Value, reason: &str) -> String {
     let given = shown(value);
     let Some((_, list)) =
@@ -308,7 +308,7 @@ pub(super) fn invalid(setting: &Setting, value: &Value, reason: &str) -> String 
     format!("{given} is not valid: it takes one of {}{}", allowed.join(", "), near.unwrap_or_default())
 }
 
-/// Whether a file that is not TOML was written as YAML: by its name, or by its first line that is not a comment.
+/// Whether a file that is not TOML is probably YAML, by its name or by its first line that is not a comment.
 fn looks_like_yaml(path: &Path, text: &str) -> bool {
     let mut lines = text.lines().map(str::trim_end).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let is_key = |key: &str| {
@@ -344,7 +344,7 @@ fn described(value: &Value) -> String {
     }
 }
 
-/// A value as a message shows it: on one line.
+/// Formats a value for a message, on one line.
 pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => format!("{text:?}"),

@@ -37,7 +37,7 @@ pub(super) fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// Loads a file alone, without required keys.
+/// Loads a file without requiring keys.
 pub(super) fn file(text: &str) -> Result<Config, Vec<String>> {
     let file_on_disk = TempFile::new("x.toml", text);
     let sources = ConfigSources {

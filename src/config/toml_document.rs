@@ -13,7 +13,7 @@ pub(super) struct Leaf {
 }
 
 pub(super) enum Content {
-    /// A value; `None` if TOML allows it and no setting can hold it (an integer over 64 bits).
+    /// A value; `None` if it is valid TOML that no setting can hold (an integer over 64 bits).
     Value(Option<Value>),
     /// The entries of a list of sections (`[[name]]`).
     Entries(Vec<Entry>),
@@ -26,7 +26,8 @@ pub(super) struct Entry {
     pub(super) offset: usize,
 }
 
-/// Returns the leaves of a document, in its order. A table that `is_leaf`, or is empty, is one leaf.
+/// Returns the leaves of a document, in the document's order. A table is one leaf if `is_leaf` is true for its name or
+/// if it is empty.
 pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
     fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, found: &mut Vec<Leaf>) {
         for (key, value) in table {

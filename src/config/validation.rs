@@ -35,7 +35,7 @@ use crate::upstream::quota::QuotaSettings;
 use crate::upstream::retry::RetrySettings;
 use crate::upstream::settings::UpstreamSettings;
 
-/// Returns the allowed ranges of a section's numbers, each beside the type of the setting.
+/// Returns the allowed ranges of a section's numbers. They are declared with the types of the sections.
 fn ranges(section: &str) -> Ranges {
     let of_upstreams =
         |suffix: &str| section.strip_prefix("upstream.").is_some_and(|rest| rest.ends_with(suffix));
@@ -69,7 +69,7 @@ pub(super) fn range(name: &str) -> Option<&'static RangeInclusive<i64>> {
     ranges(section).iter().find(|(ranged, _)| *ranged == key).map(|(_, range)| range)
 }
 
-/// Why a single value of the right type is not allowed; `None` if it is.
+/// Returns why a single value of the right type is not allowed; `None` if it is allowed.
 pub(super) fn value_problem(name: &str, value: &Value) -> Option<String> {
     match value {
         Value::Integer(number) => {
@@ -85,8 +85,8 @@ pub(super) fn value_problem(name: &str, value: &Value) -> Option<String> {
     }
 }
 
-/// Why a text cannot be the base URL of an upstream or a collector. One that could contain a secret (a password,
-/// a key in its query) is not repeated.
+/// Returns why a text cannot be the base URL of an upstream or a collector. A text that could contain a secret (a
+/// password, a key in its query) is not repeated.
 fn url_problem(text: &str) -> Option<String> {
     let quoted = if text.contains(['@', '?', '#']) { "the URL".to_owned() } else { format!("{text:?}") };
     if !text.contains("://") {
@@ -110,14 +110,15 @@ fn url_problem(text: &str) -> Option<String> {
     Some(format!("{quoted} {why}"))
 }
 
-/// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT` includes `/v1/traces`, which is often copied from there.
+/// Returns the problem of an endpoint that includes `/v1/traces`. It is often copied from
+/// `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`, which includes it.
 fn traces_path_problem(text: &str) -> Option<String> {
     let base = text.trim_end_matches('/').strip_suffix("/v1/traces")?;
     Some(format!("{text:?} ends in /v1/traces, which is added automatically: set {base:?}"))
 }
 
-/// Warnings about settings that are allowed. http to another machine is allowed: a proxy beside this process, in a
-/// private network, may be what speaks TLS with the upstream.
+/// Returns warnings about settings that are allowed but risky. http to another machine is allowed, because TLS with the
+/// upstream may be left to a proxy in a private network.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let upstreams = [("leadlex", &config.upstream.leadlex), ("composio", &config.upstream.composio)];
     let in_clear = upstreams
@@ -142,8 +143,8 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Validates the configuration as a whole, and returns the files that it names, parsed. Missing keys are not reported
-/// if the file that may contain them was not read.
+/// Validates the configuration as a whole, and returns the parsed files that it names. With [`ApiKeys::Optional`],
+/// missing keys are not reported.
 pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValues<'_>) -> LoadedFiles {
     sizes(config, values);
     listeners(config, values);

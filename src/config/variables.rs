@@ -1,16 +1,17 @@
-//! Environment variables that look like settings and are not: `SWITCHBOARD_HTTP_LISTEN` is `SWITCHBOARD__HTTP__LISTEN`.
+//! Misspelt environment variables: `SWITCHBOARD_HTTP_LISTEN` instead of `SWITCHBOARD__HTTP__LISTEN`.
 //!
-//! If such a variable were ignored, the default would stay in force unnoticed. Only those are refused whose spelling,
-//! without underscores, is a setting's or near one: clients, tests and platforms have variables with the same prefix.
+//! If such a variable were ignored, the default would stay in force unnoticed. But clients, tests and platforms have
+//! other variables with the same prefix, so a variable is only refused if its name without underscores is similar to a
+//! setting's.
 
 use std::ffi::OsStr;
 
 use super::schema::{SettingsSchema, variable};
 
-/// Variables of clients and tests of this program, which may be in the same environment.
+/// Variables for clients and tests of this program, which may be in the same environment.
 const OTHERS: [&str; 3] = ["SWITCHBOARD_BIN", "SWITCHBOARD_TOKEN", "SWITCHBOARD_URL"];
 
-/// The minimum similarity of a misspelt name with a setting's.
+/// Minimum similarity of a misspelt name to the name of a setting.
 const NEAR: f64 = 0.85;
 
 /// Returns the message about a variable that spells a setting differently; `None` for all others.
@@ -28,7 +29,7 @@ pub(super) fn misspelt(schema: &SettingsSchema, name: &str, value: &OsStr) -> Op
     })
 }
 
-/// Returns the setting or list that a name means.
+/// Returns the setting or list that a misspelt name means; `None` if none is similar enough.
 fn meant<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str> {
     let squashed = |name: &str| name.replace(['_', '.'], "").to_lowercase();
     let own = squashed(written);
@@ -38,7 +39,7 @@ fn meant<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str> {
     if let Some((_, name)) = nearest.filter(|(score, _)| *score >= NEAR) {
         return Some(name);
     }
-    // `SWITCHBOARD_LEADLEX_API_KEY`: several words that end the name of one setting.
+    // Several words that end the name of exactly one setting, as in `SWITCHBOARD_LEADLEX_API_KEY`.
     let mut ending = names().filter(|name| written.contains('_') && squashed(name).ends_with(&own));
     ending.next().filter(|_| ending.next().is_none())
 }

@@ -1,9 +1,9 @@
-//! The audit log: one line for each action on an account, refused ones included, and their counts.
+//! The audit log: one line for each action on an account, including refused ones, and counts of the actions.
 //!
-//! The lines have a target of their own, which `log.level` does not filter. They contain the caller's name, the role,
-//! the action, account ids and the outcome; the request's id is in the span around them. They contain no URL, no alias
-//! and no text of an upstream. [`super::log_writer`] reserves memory for them that no other line can use: they are
-//! dropped, and counted, only if 4 MiB of them are not read.
+//! The lines have their own target, which `log.level` does not filter. They contain the caller's name and role, the
+//! action, account ids and the outcome; the request's id is in the span around them. They contain no URL, no alias and
+//! no text of an upstream. [`super::log_writer`] reserves 4 MiB for unwritten audit lines; only if those are full is a
+//! line dropped, and counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -18,13 +18,13 @@ pub(super) const TARGET: &str = "switchboard::audit";
 /// The outcome of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ActionOutcome {
-    /// It took effect.
+    /// The action took effect.
     Ok,
-    /// Switchboard or Composio refused it.
+    /// Switchboard or Composio refused the action.
     Refused,
     /// Composio could not be reached, or did not accept the call.
     Failed,
-    /// Composio did not confirm it.
+    /// Composio did not confirm the action: it may have taken effect.
     Unknown,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct AuditRecord<'a> {
     pub(crate) action: Action,
     /// The account, `ca_…`; `None` for a new one, or if the id was invalid.
     pub(crate) account: Option<&'a str>,
-    /// The account that a started sign-in has created.
+    /// The account that the start of a sign-in has created.
     pub(crate) new_account: Option<&'a str>,
     pub(crate) outcome: ActionOutcome,
     /// The error code, unless the outcome is [`ActionOutcome::Ok`].
@@ -79,7 +79,7 @@ impl ActionCounts {
         );
     }
 
-    /// Adds the counts to a reading.
+    /// Adds the counts to the values of a scrape.
     pub(crate) fn read(&self, readings: &mut Readings) {
         for (action, counts) in Action::ALL.iter().zip(&self.0) {
             for (outcome, count) in ActionOutcome::ALL.iter().zip(counts) {

@@ -1,7 +1,7 @@
-//! Connections of a listener: how many are open, and how many were refused before there was a request to record.
+//! Connections of a listener: how many are open, and how many were refused before they had a request to record.
 //!
-//! A refused connection has no log line of its own, because clients could then fill the log: there is at most one line
-//! a minute, with their number.
+//! Refused connections have no log line each, because clients could then fill the log. At most one line a minute has
+//! their number.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,9 +21,9 @@ const LOGGED_EACH: Duration = Duration::from_secs(60);
 pub enum Refused {
     /// The limit of connections is reached; the client gets a 503.
     Full,
-    /// So many clients are getting a 503 already that this one is disconnected.
+    /// Too many clients are being sent a 503 already; this one is disconnected without one.
     Flooded,
-    /// The request head is not HTTP, or frames its body in two ways.
+    /// The request head is not HTTP, or states the length of its body in two ways.
     Malformed,
     /// The request head exceeds its limit.
     HeadTooLarge,
@@ -66,7 +66,7 @@ impl Connections {
 
     /// Sets the permits of the listener, when it starts.
     pub(crate) fn listens(&self, free: &Arc<Semaphore>, places: usize) {
-        // A second call would be for another listener.
+        // Each listener calls this once; a second value would be ignored.
         let _ = self.places.set((Arc::clone(free), places));
     }
 

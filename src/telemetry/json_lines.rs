@@ -1,8 +1,7 @@
 //! JSON log lines: [`JsonLines`] formats events, [`JsonFields`] the fields of spans.
 //!
-//! The structure is the one of `tracing_subscriber`'s JSON format without its list of spans. That formatter is not
-//! used, because it parses the fields of the span again for every line, which made it the most expensive part of a
-//! request that is answered from the cache.
+//! The structure is that of `tracing_subscriber`'s JSON format, without its list of spans. That formatter parses the
+//! span's fields again for every line, which made logging the most expensive part of a response from the cache.
 
 use std::fmt::{self, Write};
 
@@ -14,10 +13,10 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The prefix of the fields that the bridge from the `log` crate adds. They are not written.
+/// Prefix of the fields that the bridge from the `log` crate adds to its events. They are not written.
 const BRIDGE_PREFIX: &str = "log.";
 
-/// The field that holds the target of a record of the `log` crate.
+/// Field with the target of a record of the `log` crate.
 const BRIDGE_TARGET: &str = "log.target";
 
 /// Writes an event as one line with one JSON object: its timestamp, level, fields, target and innermost span.
@@ -106,7 +105,7 @@ impl<'w, 'f> Members<'w, 'f> {
         Self { writer, is_first: true, log_target: None, result: Ok(()) }
     }
 
-    /// Returns the target of a record of the `log` crate, if it is one.
+    /// Returns the target of the event, if it is a record of the `log` crate.
     fn finish(self) -> Result<Option<String>, fmt::Error> {
         self.result.map(|()| self.log_target)
     }
@@ -120,7 +119,7 @@ impl<'w, 'f> Members<'w, 'f> {
             if !is_first {
                 self.writer.write_char(',')?;
             }
-            // Names are those in the source code and need no escapes.
+            // Field names come from the source code and need no escapes.
             self.writer.write_char('"')?;
             self.writer.write_str(field.name())?;
             self.writer.write_str("\":")?;
@@ -172,7 +171,7 @@ fn write_text(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
     writer.write_char('"')
 }
 
-/// Escapes what is written for a JSON string (RFC 8259, 7).
+/// Writer that escapes text for a JSON string (RFC 8259, 7).
 struct Escaped<'w, 'f>(&'w mut Writer<'f>);
 
 impl Write for Escaped<'_, '_> {

@@ -1,10 +1,11 @@
-//! The writer of the log: lines go into a queue in memory, and one thread writes them to standard error.
+//! The writer of the log: lines are added to a queue in memory, and one thread writes them to standard error.
 //!
-//! A write to a full pipe blocks until the pipe is read. So a request only copies its line into the queue. Lines beyond
-//! [`QUEUE_BYTES`] are dropped and counted. Lines of the [`audit`] log have [`AUDIT_BYTES`] of their own, which other
-//! lines cannot fill. [`flush`] waits at exit until the queue is written.
+//! A write to a full pipe blocks until the pipe is read, so a request only copies its lines into the queue. Lines
+//! beyond [`QUEUE_BYTES`] are dropped and counted. Lines of the [`audit`] log have their own limit, [`AUDIT_BYTES`], so
+//! that other lines cannot displace them. [`flush`] waits at exit until the queue is written.
 //!
-//! Rejected: `tracing-appender`. It allocates each line, wakes its thread for each, and drops audit lines like others.
+//! Rejected: `tracing-appender`. It allocates each line, wakes its thread for each line, and drops audit lines like
+//! others.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,16 +20,16 @@ use super::audit;
 use super::metrics::declared::LOG_LINES_DROPPED;
 use super::metrics::readings::Readings;
 
-/// Bytes of lines that may wait, about 3,000 lines.
+/// Maximum bytes of unwritten lines other than audit lines; about 3,000 lines.
 const QUEUE_BYTES: usize = 1 << 20;
 
-/// Bytes of audit lines that may wait besides those.
+/// Maximum bytes of unwritten audit lines.
 const AUDIT_BYTES: usize = 4 << 20;
 
-/// Pause between two writes: under load, one write takes many lines.
+/// Pause between two writes, so that one write takes many lines under load.
 const WRITE_INTERVAL: Duration = Duration::from_millis(2);
 
-/// Capacity of the queue that is kept after a burst.
+/// Capacity that the queue keeps after a burst; more is freed.
 const KEPT_BYTES: usize = 1 << 16;
 
 /// The writer of this process's log.
@@ -52,11 +53,11 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
-    /// The part of `bytes` that is audit lines.
+    /// How many of `bytes` are audit lines.
     audit_bytes: usize,
     lines: u64,
-    /// Whether the thread waits for a line. Otherwise it finds new lines without a signal, which would be a system
-    /// call.
+    /// Whether the thread waits to be signalled. If not, it finds new lines by itself, and the signal, a system call,
+    /// is saved.
     is_idle: bool,
     is_writing: bool,
     is_flushing: bool,
@@ -74,7 +75,7 @@ pub(super) fn standard_error() -> io::Result<LogWriter> {
     Ok(STARTED.get_or_init(|| writer).clone())
 }
 
-/// Standard error without the lock of [`io::stderr`], which would be held during a blocked write.
+/// Returns standard error without the lock of [`io::stderr`], which a blocked write would hold.
 #[cfg(unix)]
 fn standard_error_file() -> io::Result<std::fs::File> {
     use std::os::fd::AsFd as _;
@@ -86,22 +87,23 @@ fn standard_error_file() -> io::Result<io::Stderr> {
     Ok(io::stderr())
 }
 
-/// Waits until all lines are written, at most for `timeout`. Returns whether they are.
+/// Waits until all lines are written, but no longer than `timeout`. Returns whether all are written.
 pub fn flush(timeout: Duration) -> bool {
     STARTED.get().is_none_or(|writer| writer.flush(timeout))
 }
 
-/// Writes a line to standard error. Once the log is started, it follows the lines of the log and cannot block.
+/// Writes a line to standard error. Once the log is started, the line is queued behind those of the log and does not
+/// block.
 pub fn write_line(line: &str) {
     let line = format!("{line}\n");
     match STARTED.get() {
         Some(writer) => writer.0.push(line.as_bytes(), true),
-        // A failure of standard error can be reported nowhere.
+        // There is no other place to report an error of standard error.
         None => drop(io::stderr().lock().write_all(line.as_bytes())),
     }
 }
 
-/// Adds the number of dropped lines to a reading.
+/// Adds the number of dropped lines to the values of a scrape.
 pub(super) fn read(readings: &mut Readings) {
     readings.begin(&LOG_LINES_DROPPED);
     let Some(LogWriter(shared)) = STARTED.get() else { return };
@@ -147,7 +149,7 @@ impl LogWriter {
     }
 }
 
-/// Writes all bytes. A standard error that another process made non-blocking is tried again.
+/// Writes all bytes. If another process has made standard error non-blocking, a write that would block is tried again.
 fn write_all(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         match sink.write(bytes) {
@@ -169,7 +171,7 @@ impl Queue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // No change can leave an invalid queue behind, so a poisoned lock is usable.
+        // The queue is consistent between any two statements, so a poisoned lock is ignored.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -210,7 +212,7 @@ impl Shared {
         std::mem::take(&mut queue.lines)
     }
 
-    /// Ends a write, and pauses unless a flush waits.
+    /// Marks a write as complete, and pauses unless a flush is waiting.
     fn finish_write(&self) {
         let mut queue = self.lock();
         queue.is_writing = false;
@@ -219,7 +221,7 @@ impl Shared {
     }
 }
 
-/// Receives one formatted line, in one piece.
+/// Writer that `tracing_subscriber` gives one whole line in one call.
 #[derive(Debug)]
 pub(super) struct LineWriter<'a> {
     shared: &'a Shared,

@@ -1,12 +1,12 @@
 //! Metrics for Prometheus. Each metric is [`declared`] once and is read at scrape time; [`Metrics::page`] is the entry
 //! point.
 //!
-//! Each layer counts its own events in plain numbers and adds them to [`readings`]; `app` registers the layers here. So
-//! nothing is counted twice, and a layer's tests need no metrics. Requests are counted in
-//! [`requests`](super::requests), durations and sizes in a [`distribution`].
+//! Each layer counts its own events in plain numbers and adds them to the [`readings`] of a scrape; `app` registers the
+//! layers here. An event is therefore counted in one place, and tests of a layer need no metrics. Requests are counted
+//! in [`requests`](super::requests), durations and sizes in a [`distribution`].
 //!
-//! A registry is a value, one per graph. The `metrics` facade was rejected: it has one recorder per process, which all
-//! tests would share.
+//! Each graph has its own registry. Rejected: the `metrics` facade, whose only recorder would be shared by all tests of
+//! a process.
 
 pub mod declared;
 pub mod distribution;
@@ -48,7 +48,7 @@ impl Default for MetricsSettings {
     }
 }
 
-/// Adds the counts of a layer to a reading.
+/// Function that adds the counts of a layer to the values of a scrape.
 type MetricsSource = Box<dyn Fn(&mut Readings) + Send + Sync>;
 
 /// All metrics of one graph; cheap to clone.
@@ -92,7 +92,7 @@ impl Metrics {
         self.state.lock().insert(name, Box::new(source));
     }
 
-    /// Counts of requests.
+    /// Returns the counts of requests.
     #[must_use]
     pub fn requests(&self) -> &Arc<Requests> {
         &self.state.requests
@@ -102,7 +102,7 @@ impl Metrics {
     #[must_use]
     pub fn page(&self) -> String {
         let mut page = String::new();
-        // Writing to a string does not fail; Prometheus would refuse a page without its end.
+        // Writing to a string does not fail. If it did, an empty page would be better than one that ends early.
         if text::encode(&mut page, &self.registry).is_err() {
             page.clear();
         }

@@ -1,11 +1,11 @@
 //! The log line of a panic: its location, and its message only if that is a literal of the source.
 //!
-//! A formatted message can contain values: `unwrap` shows the error, an invalid slice shows the text. The default hook
-//! prints it to standard error, past every filter.
+//! A formatted message can contain secret values: `unwrap` prints the error, an invalid slice index prints the text.
+//! The default hook prints every message to standard error, past the filters of the log.
 
 use std::panic::PanicHookInfo;
 
-/// Logs panics in this way, for the rest of the process's life.
+/// Logs panics by [`log`] for the rest of the process's life.
 pub(super) fn install_hook() {
     std::panic::set_hook(Box::new(log));
 }
@@ -17,7 +17,7 @@ pub fn log(panic: &PanicHookInfo<'_>) {
     tracing::error!(file, line, message = message.unwrap_or("(not shown: it can hold values)"), "a panic");
 }
 
-/// The hook belongs to the process: one test at a time replaces it, and restores it.
+/// Lock for tests that replace the panic hook, which belongs to the whole process.
 #[cfg(test)]
 pub(crate) static HOOK: std::sync::Mutex<()> = std::sync::Mutex::new(());
 

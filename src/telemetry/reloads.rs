@@ -1,4 +1,4 @@
-//! Reloads of the configuration: their number, and the time of the one in force.
+//! Reloads of the configuration: their number, and when the current configuration was loaded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -1,8 +1,8 @@
 //! Requests: one [`RequestRecord`] each, which [`Requests`] counts and writes as one line of the log.
 //!
-//! A line names a caller by its configured token name or the hash of its subject, and quotes no document, variable or
-//! URL. Its only values from clients are the request id, and the operation name if that is a plain word. The target of
-//! the lines is a module, so that `log.level` controls them: `info,switchboard::requests=off`.
+//! A line names a caller by its token's configured name or by a hash of its subject. It quotes no document, variable or
+//! URL; the only texts of clients in it are the request id and the operation name, if that is a plain word. The lines
+//! have a target like a module's, so that `log.level` controls them: `info,switchboard::requests=off`.
 
 mod names;
 mod subscriptions;
@@ -32,7 +32,7 @@ macro_rules! words {
             /// All variants.
             pub const ALL: &[Self] = &[$(Self::$one),*];
 
-            /// Its value in metrics and in the log.
+            /// Returns the value in metrics and in the log.
             #[must_use]
             pub fn word(self) -> &'static str {
                 match self { $(Self::$one => $word,)* }
@@ -60,9 +60,9 @@ words! {
     Outcome {
         /// A response without errors.
         Ok = "ok",
-        /// It was executed, and its response has errors.
+        /// Executed, with errors in the response.
         Partial = "partial",
-        /// It was refused before execution.
+        /// Refused before execution.
         Refused = "refused",
         /// The server was overloaded.
         Overloaded = "overloaded",
@@ -70,7 +70,7 @@ words! {
         Crashed = "crashed",
         /// The client disconnected before the response.
         HungUp = "hung_up",
-        /// It was still running at the end of the shutdown.
+        /// Still running at the end of the shutdown.
         CutOff = "cut_off",
     }
 }
@@ -82,7 +82,7 @@ words! {
         Executed = "executed",
         /// Shared with an identical request in flight.
         Joined = "joined",
-        /// Taken from the response cache.
+        /// Read from the response cache.
         Kept = "kept",
     }
 }
@@ -101,7 +101,7 @@ words! {
     }
 }
 
-/// Name of a caller in the log: its token's name, or a hash of its subject.
+/// Name of a caller in the log: its token's name or a hash of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerName(pub Arc<str>);
 
@@ -114,31 +114,31 @@ pub struct Cost {
     pub composio: u64,
 }
 
-/// Facts about a request after its response.
+/// What is logged and counted of a completed request.
 #[derive(Debug, Clone)]
 pub struct RequestRecord {
     /// Transport of the response.
     pub transport: Transport,
-    /// Operation; none if the request was refused before it was known.
+    /// Operation; `None` if the request was refused before its operation was known.
     pub operation: Option<Arc<Operation>>,
     /// Outcome.
     pub outcome: Outcome,
     /// Code of the first error.
     pub code: Option<&'static str>,
-    /// Reason of a request that was refused before its operation was known.
+    /// Reason of the refusal, if the request was refused before its operation was known.
     pub reason: Option<&'static str>,
-    /// Name of the caller in the log; none without authentication.
+    /// Name of the caller in the log; `None` without authentication.
     pub caller: Option<CallerName>,
-    /// Origin of the response; none if nothing was executed.
+    /// Origin of the response; `None` if nothing was executed.
     pub made: Option<Made>,
     /// Upstream calls.
     pub cost: Cost,
-    /// Size of the response before compression, in bytes; none if unknown.
+    /// Size of the response before compression, in bytes; `None` if unknown.
     pub bytes: Option<u64>,
 }
 
 impl RequestRecord {
-    /// Creates the record of a request that was not executed.
+    /// Creates a record with only a transport and an outcome, as for a request that was not executed.
     #[must_use]
     pub fn of(transport: Transport, outcome: Outcome) -> Self {
         Self {
@@ -155,7 +155,7 @@ impl RequestRecord {
     }
 }
 
-/// Number of HTTP statuses, from 100 on.
+/// Number of HTTP statuses that are counted: 100 to 599.
 const STATUSES: usize = 500;
 
 /// Counts of requests since the start.
@@ -181,7 +181,8 @@ impl Requests {
         Arc::new(self.names.operation(name, kind))
     }
 
-    /// Counts a completed operation. Over a WebSocket it also writes the line, because there is no HTTP request for it.
+    /// Counts a completed operation. Over a WebSocket it also writes the log line, because there is no HTTP request to
+    /// log.
     pub fn operation_ended(&self, record: &RequestRecord, took: Duration) {
         self.tally(record).ended(record.transport, record.outcome, took);
         if let Some(code) = record.code {
@@ -210,7 +211,7 @@ impl Requests {
         record.operation.as_ref().map_or_else(|| self.names.unknown(), |operation| operation.tally())
     }
 
-    /// Adds all counts to a reading.
+    /// Adds all counts to the values of a scrape.
     pub(super) fn read(&self, readings: &mut Readings) {
         self.names.read(readings);
         readings.begin(&declared::REQUEST_ERRORS);
@@ -233,7 +234,7 @@ impl Requests {
     }
 }
 
-/// Writes the line.
+/// Writes the log line.
 fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
     let operation = record.operation.as_deref();
     tracing::info!(
@@ -256,7 +257,7 @@ fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Durati
     );
 }
 
-/// Milliseconds with three decimals.
+/// Converts to milliseconds, with three decimals.
 fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
 }

@@ -1,13 +1,15 @@
 //! Traces of requests, sent to a collector by OTLP (OpenTelemetry Protocol over HTTP).
 //!
-//! There is a span for each request, each loader batch below it, and each upstream call below that. [`Traces::start`]
-//! is the entry point; the edge starts a span by [`RequestTracer`], and lower layers add their own by [`SpanGuard`]. A
-//! [`SpanAttribute`] is the only way to add data: documents, variables, ids, URLs, headers and bodies have none.
+//! Each request has a span, each loader batch one below it, and each upstream call one below that. [`Traces::start`] is
+//! the entry point. The HTTP edge starts spans by [`RequestTracer`], and lower layers by [`SpanGuard`]. Data can only
+//! be added as a [`SpanAttribute`]; documents, variables, ids, URLs, headers and bodies are not among them.
 //!
-//! Spans find their parent in OpenTelemetry's own context, which follows a future and is empty where nothing is traced.
-//! If traces are off, a batch or a call costs one thread-local read, and a request costs nothing. A layer under
-//! `tracing` was rejected: its spans are global to the process, a span lasts as long as all work that it started (a
-//! refresh behind the response too), and the log's filter would have to separate both kinds.
+//! Spans find their parent in OpenTelemetry's context, which follows a future. If traces are off, a batch or a call
+//! costs one thread-local read, and a request costs nothing.
+//!
+//! Rejected: a layer under `tracing`. Its spans are global to the process, a span would last as long as all work that
+//! it started (including a refresh after the response), and the filter of the log would have to separate log spans from
+//! trace spans.
 
 mod attribute;
 mod export;

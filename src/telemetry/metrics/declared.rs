@@ -1,8 +1,8 @@
 //! Declarations of all metrics: name, kind, unit, labels with their values, and help text.
 //!
-//! Names follow Prometheus's conventions: a counter ends in `_total`, a metric with a unit ends in it (before that),
-//! and units are base units. The values of a label are a closed list, so that no URL, id or user can become one; the
-//! only exception is an operation's name, whose number is bounded. A test writes `docs/metrics.md` from this table.
+//! Names follow Prometheus's conventions: the base unit at the end, and `_total` after it for a counter. Label values
+//! are closed lists, so that no URL, id or user becomes one; the only exceptions are the operation's name, whose number
+//! is bounded, and `version`. A test writes `docs/metrics.md` from this table.
 
 /// A metric.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl Kind {
 pub struct Label {
     /// Name.
     pub name: &'static str,
-    /// All values; empty for an open list, which `is` describes.
+    /// All values; empty if they are not listed but described by `is`.
     pub values: &'static [&'static str],
     /// Description of the values.
     pub is: &'static str,

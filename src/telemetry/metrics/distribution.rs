@@ -5,13 +5,13 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric as _, MetricEncoder};
 use prometheus_client::metrics::histogram::Histogram;
 
-/// Buckets from a cached response to the deadline of an operation, in seconds. Each default timeout (10 s for a call,
-/// 15 s for a query with retries, 30 s for an operation) is the end of a bucket.
+/// Buckets from the duration of a cached response to the deadline of an operation, in seconds. Each default timeout (10
+/// s for a call, 15 s for a query with retries, 30 s for an operation) is the limit of a bucket.
 const DURATIONS: [f64; 17] = [
     0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0, 30.0,
 ];
 
-/// Buckets from one key to the longest list of ids.
+/// Buckets from one key to the largest batch.
 const SIZES: [f64; 10] = [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0];
 
 /// A histogram; its clones share their counts.

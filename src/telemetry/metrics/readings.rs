@@ -1,7 +1,7 @@
-//! The values of one scrape, which all sources add to, encoded as one page.
+//! The values of one scrape: all sources add theirs to [`Readings`], which is encoded as a page.
 //!
-//! A counter whose label values are all listed is complete, with 0 before the first event: a series that starts at 1
-//! has not increased for Prometheus, and an alert on the first event would not fire.
+//! If all label values of a counter are listed, every combination is present from the start with 0. Prometheus does not
+//! see a series that begins at 1 as an increase, so an alert on the first event would not fire.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct Readings(BTreeMap<&'static str, (&'static Declared, Vec<Sample>)>);
 
 #[derive(Debug)]
 struct Sample {
-    /// Values in the order of the declarations.
+    /// Label values in the order of the declaration.
     labels: Vec<String>,
     value: Value,
 }
@@ -67,7 +67,7 @@ impl Readings {
 
     pub(super) fn write(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for (metric, samples) in self.0.values() {
-            // The library adds `_total` and the unit.
+            // The library appends `_total` and the unit again.
             let stem = metric.name.strip_suffix("_total").unwrap_or(metric.name);
             let unit = Some(metric.unit).filter(|unit| !unit.is_empty());
             let stem = unit.and_then(|unit| stem.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(stem);
@@ -92,7 +92,7 @@ impl Readings {
     }
 }
 
-/// Series of a counter that have no value yet; empty if one of its labels is open.
+/// Returns the series of a counter that have no value yet; none if the values of a label are not listed.
 fn silent(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
     let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
     if metric.kind != Kind::Counter || !is_closed {

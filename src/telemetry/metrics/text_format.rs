@@ -1,13 +1,13 @@
 //! Prometheus's text format 0.0.4, made from an OpenMetrics page.
 //!
-//! Both formats have the same samples. In the older one a counter's metadata bears the samples' name, with `_total`,
-//! there are no units and no end mark, and types that it does not know become `untyped` or `gauge`
+//! Both formats have the same samples. In the older one the metadata of a counter has the name of its samples, with
+//! `_total`; there are no units and no end mark; and newer types become `untyped` or `gauge`
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
-/// Converts a page.
+/// Converts an OpenMetrics page.
 pub(super) fn of_openmetrics(page: &str) -> String {
     let mut text = String::with_capacity(page.len());
-    // OpenMetrics may put the help before the type, on which the name depends.
+    // The new name of a metric depends on its type, which may follow the help text; so types are collected first.
     let mut counters = std::collections::HashSet::new();
     let mut infos = std::collections::HashSet::new();
     for line in page.lines() {

@@ -1,7 +1,8 @@
 //! Counts of operations by name, for a bounded number of names.
 //!
-//! Clients choose names, so their number is unbounded. The first names since the start have series of their own; later
-//! ones are counted as `other`. (A choice of the most frequent names was rejected: a series would change its name.)
+//! Clients choose the names, so there can be any number of them. The first names since the start get their own series;
+//! later ones are counted as `other`. Rejected: series for the most frequent names, because an operation would change
+//! its series over time.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::distribution::Distribution;
 use crate::telemetry::metrics::readings::Readings;
 
-/// Series of names without one of their own, and of operations that are unknown.
+/// Series of operations whose name has no series.
 const OTHER: &str = "other";
 const UNKNOWN: &str = "unknown";
 
@@ -29,13 +30,13 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Its name, if that is a plain word.
+    /// Returns its name, if that is a plain word.
     #[must_use]
     pub fn plain_name(&self) -> Option<&str> {
         self.plain_name.as_deref()
     }
 
-    /// Query, mutation or subscription.
+    /// Returns `query`, `mutation` or `subscription`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.kind
@@ -69,7 +70,7 @@ impl Tally {
             let is_used = outcomes.iter().any(|count| count.load(Ordering::Relaxed) > 0);
             for (outcome, count) in Outcome::ALL.iter().zip(outcomes) {
                 let count = count.load(Ordering::Relaxed);
-                // Present from the first operation on, so that the first crash is an increase.
+                // `crashed` is present from the first operation on, so that the first crash is seen as an increase.
                 if count > 0 || (is_used && *outcome == Outcome::Crashed) {
                     readings.count(&declared::REQUESTS, &[transport.word(), name, outcome.word()], count);
                 }
@@ -99,14 +100,14 @@ impl Names {
         Self { names_max, named, anonymous, other, unknown: Tally::default() }
     }
 
-    /// Counts of requests whose operation is unknown.
+    /// Returns the counts of requests whose operation is unknown.
     pub(super) fn unknown(&self) -> &Tally {
         &self.unknown
     }
 
     pub(super) fn operation(&self, name: Option<&str>, kind: &'static str) -> Operation {
         let plain = name.filter(|name| is_plain(name));
-        // A client's operation may have this name, but two series must not.
+        // An operation with one of these names has no series of its own, because it would be confused with these.
         let told_apart = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
         let tally = match (name, told_apart) {
             (None, _) => Arc::clone(&self.anonymous),

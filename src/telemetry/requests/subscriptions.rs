@@ -1,4 +1,4 @@
-//! Open subscriptions, and the events that they were sent.
+//! Counts of open subscriptions and of the events sent to them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +46,7 @@ pub struct OpenSubscription {
 }
 
 impl OpenSubscription {
-    /// Counts a subscription as open.
+    /// Counts a subscription as open until the value is dropped.
     #[must_use]
     pub fn begin(requests: Arc<Requests>, operation: Arc<Operation>, transport: Transport) -> Self {
         let began = Instant::now();

@@ -1,7 +1,7 @@
 //! The attributes that spans can have, named by OpenTelemetry's semantic conventions where there is one.
 //!
 //! A value is a number, a constant of this program, or one of three bounded texts from outside: the operation's name,
-//! and the request ids (`[A-Za-z0-9_-]{1,64}`) of the client and of an upstream.
+//! and the request ids of the client and of an upstream (`[A-Za-z0-9_-]{1,64}`).
 
 /// An attribute of a span.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +19,7 @@ pub(crate) enum SpanAttribute<'a> {
     Failed(&'static str),
     /// `error.type` of an invalid request. The status of the span is not an error.
     Refused(&'static str),
-    /// `switchboard.request.id`: the `x-request-id` of the response, which the log has too.
+    /// `switchboard.request.id`: the `x-request-id` of the response, which is also in the log.
     RequestId(&'a str),
     /// `switchboard.upstream.request_id`, for the upstream's support.
     UpstreamRequestId(&'a str),

@@ -1,8 +1,8 @@
 //! Export of spans to the collector: the SDK's batch processor and OTLP exporter, over this program's HTTP client.
 //!
-//! [`processor`] is the entry point. The SDK's thread batches the spans; [`CollectorClient`] runs its requests on
-//! Tokio. Requests never wait: a span that finds [`QUEUE_MAX`] others waiting is dropped. The SDK's own log lines are
-//! compiled out, as it writes two for each failed batch; [`LostSpans`] writes one a minute instead.
+//! [`processor`] is the entry point. The SDK's thread batches the spans; [`CollectorClient`] sends the batches on
+//! Tokio. Requests never wait: if [`QUEUE_MAX`] spans are waiting, the next is dropped. The SDK's own log lines, two
+//! for each failed batch, are compiled out; [`LostSpans`] writes one a minute instead.
 
 use std::fmt;
 use std::future::Future;
@@ -31,10 +31,10 @@ use tower::ServiceExt as _;
 use super::settings::TraceSettings;
 use super::{Post, TraceError};
 
-/// Spans that may wait for the exporter.
+/// Maximum number of spans that wait for the exporter.
 const QUEUE_MAX: usize = 8_192;
 
-/// Spans in one request to the collector.
+/// Maximum number of spans in one request to the collector.
 const BATCH_MAX: usize = 512;
 
 /// Longest time that a span waits for its batch to fill.
@@ -49,8 +49,8 @@ pub(super) fn processor(settings: &TraceSettings, post: Post) -> Result<BoundedP
     headers.extend(settings.headers()?);
     let url = settings.url().map(String::from).unwrap_or_default();
     let client = CollectorClient { post, headers, timeout: settings.timeout(), runtime: Handle::current() };
-    // Endpoint, timeout and protocol are given, so that the library does not read their OTEL_* variables: the
-    // configuration has done that already, with the precedence that it documents.
+    // All values are set here, so that the library does not read its OTEL_* variables: the configuration has already
+    // read them, with its documented precedence.
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)
@@ -70,7 +70,7 @@ pub(super) fn processor(settings: &TraceSettings, post: Post) -> Result<BoundedP
     Ok(BoundedProcessor { batches, losses })
 }
 
-/// HTTP client of the OTLP exporter. The exporter runs on a thread of its own, the requests on Tokio.
+/// HTTP client of the OTLP exporter. It sends on Tokio, because the exporter runs on a thread of its own.
 struct CollectorClient {
     post: Post,
     headers: HeaderMap,
@@ -93,7 +93,8 @@ impl HttpClient for CollectorClient {
         's: 'f,
         Self: 'f,
     {
-        // The library adds the headers of OTEL_* variables even where `traces.headers` overrides them.
+        // The library adds the headers of OTEL_* variables even if `traces.headers` overrides them, so only these two
+        // are kept.
         let mut headers = self.headers.clone();
         for name in [CONTENT_TYPE, CONTENT_ENCODING] {
             if let Some(value) = request.headers_mut().remove(&name) {
@@ -102,7 +103,7 @@ impl HttpClient for CollectorClient {
         }
         *request.headers_mut() = headers;
         let (post, limit) = (self.post.clone(), self.timeout);
-        // Within the task, as a timeout needs Tokio's context when it is made.
+        // The timeout is created within the task, because it needs Tokio's context.
         let response = self.runtime.spawn(async move { timeout(limit, post.oneshot(request)).await });
         Box::pin(async move {
             let mut response_to_exporter = Response::new(Bytes::new());
@@ -112,7 +113,7 @@ impl HttpClient for CollectorClient {
     }
 }
 
-/// The SDK's processor behind a bounded count of waiting spans, which shows how many were dropped.
+/// The SDK's batch processor, with a limit of waiting spans and a count of dropped ones.
 #[derive(Debug)]
 pub(super) struct BoundedProcessor {
     batches: BatchSpanProcessor,
@@ -143,7 +144,7 @@ impl SpanProcessor for BoundedProcessor {
     }
 }
 
-/// The OTLP exporter, with a warning when spans are lost.
+/// The OTLP exporter, which logs a warning when spans are lost.
 #[derive(Debug)]
 struct ReportingExporter {
     exporter: opentelemetry_otlp::SpanExporter,
@@ -174,7 +175,7 @@ impl SpanExporter for ReportingExporter {
     }
 }
 
-/// Spans that wait, and spans that were lost since the last warning.
+/// Number of waiting spans, and of spans lost since the last warning.
 #[derive(Debug, Default)]
 struct LostSpans {
     waiting: AtomicUsize,
@@ -183,7 +184,7 @@ struct LostSpans {
 }
 
 impl LostSpans {
-    /// Counts a span in; false if the queue is full and the span is lost.
+    /// Counts a span as waiting. Returns false if the queue is full, and counts the span as lost.
     fn enqueue(&self) -> bool {
         let has_room = self.waiting.fetch_add(1, Ordering::Relaxed) < QUEUE_MAX;
         if !has_room {
@@ -208,7 +209,7 @@ impl LostSpans {
         }
     }
 
-    /// Spans lost since the last warning, if a warning is due.
+    /// Returns the number of spans lost since the last warning, if a warning is due.
     fn due(&self, now: Instant) -> Option<u64> {
         let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
         let is_quiet = warned_at.is_some_and(|at| now < at + WARNING_INTERVAL);

@@ -11,8 +11,8 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 const TRACEPARENT: &str = "traceparent";
 const TRACESTATE: &str = "tracestate";
 
-/// Maximum length of a `tracestate`, in bytes. This much must be propagated (3.3.1.5); more would let clients write
-/// long texts to the upstreams.
+/// Maximum length of a `tracestate`, in bytes. At least this much must be propagated (3.3.1.5); more would let clients
+/// send long texts to the upstreams.
 const STATE_MAX: usize = 512;
 
 /// Extracts the client's span. An invalid `traceparent` is ignored, together with its `tracestate` (2.2.3, 3.3).
@@ -23,7 +23,7 @@ pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
         return None;
     }
     let mut carrier = HashMap::from([(TRACEPARENT.to_owned(), parent.to_owned())]);
-    // One list, possibly in several headers.
+    // Several `tracestate` headers are parts of one list.
     let state: Result<Vec<_>, _> = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str).collect();
     let state = state.map(|lists| lists.join(",")).unwrap_or_default();
     if !state.is_empty() && state.len() <= STATE_MAX {
@@ -33,8 +33,8 @@ pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
     Some(context.span().span_context().clone()).filter(SpanContext::is_valid)
 }
 
-/// Whether a text is a valid `traceparent` (3.2); the library accepts more. Later versions may append fields after a
-/// dash.
+/// Whether a text is a valid `traceparent` (3.2); the library accepts invalid ones too. Versions after `00` may append
+/// fields after a dash.
 fn is_parent(text: &[u8]) -> bool {
     let (form, more) = text.split_at_checked(55).unwrap_or((text, b""));
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

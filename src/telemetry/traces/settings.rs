@@ -1,6 +1,6 @@
 //! Settings of traces.
 //!
-//! OpenTelemetry's standard `OTEL_*` variables apply where a setting is not set; `config` reads them.
+//! OpenTelemetry's standard `OTEL_*` variables supply the settings that are not set; `config` reads them.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct TraceSettings {
     pub headers: SecretString,
     /// `service.name` of the spans.
     pub service_name: String,
-    /// Percentage of traced requests, among those whose client does not decide it.
+    /// Percentage of requests that are traced, if the client does not decide it by its trace context.
     pub sample_percent: u8,
     /// Timeout of an export with its retries, in milliseconds.
     pub timeout_ms: u64,
@@ -37,7 +37,8 @@ impl TraceSettings {
     /// Allowed ranges.
     pub(crate) const RANGES: Ranges = &[("sample_percent", 0..=100), ("timeout_ms", 1..=600_000)];
 
-    /// URL of the export: the endpoint with `/v1/traces` (OTLP, "OTLP/HTTP Request"); none if traces are off.
+    /// Returns the URL of the export: the endpoint with `/v1/traces` (OTLP, "OTLP/HTTP Request"); `None` if traces are
+    /// off.
     #[must_use]
     pub fn url(&self) -> Option<Url> {
         let mut url = Url::parse(&self.endpoint).ok()?;
@@ -46,7 +47,7 @@ impl TraceSettings {
         Some(url)
     }
 
-    /// Timeout of an export with its retries.
+    /// Returns the timeout of an export with its retries.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
@@ -56,7 +57,7 @@ impl TraceSettings {
     /// percent-encoded values (OpenTelemetry, "Specifying headers via environment variables").
     ///
     /// # Errors
-    /// If one of them is not such a pair, or is not a valid header.
+    /// If one is not such a pair, or is not a valid header.
     pub fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, BadHeaders> {
         let pairs = self.headers.expose_secret().split(',').map(str::trim).filter(|pair| !pair.is_empty());
         pairs
@@ -71,7 +72,7 @@ impl TraceSettings {
     }
 }
 
-/// Decodes percent-encoding. The characters with a meaning in forms have none here.
+/// Decodes percent-encoding, and nothing else: `+`, `&` and `=` have no meaning here, unlike in forms.
 fn decoded(value: &str) -> String {
     let value = value.replace('+', "%2B").replace('&', "%26").replace('=', "%3D");
     form_urlencoded::parse(value.as_bytes()).map(|(text, _)| text.into_owned()).collect()

@@ -1,4 +1,5 @@
-//! Spans in OpenTelemetry's context. The context also holds the tracer, so that a child finds both.
+//! Spans in OpenTelemetry's context. The context also holds the tracer, so that code below finds both its parent span
+//! and the tracer of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -34,14 +35,14 @@ impl Traces {
     /// # Errors
     /// If `traces.headers` or `traces.endpoint` is invalid.
     pub fn start(settings: &TraceSettings, post: Post) -> Result<Self, TraceError> {
-        // Without the SDK's own service name: `traces.service_name` includes OTEL_SERVICE_NAME already.
+        // Without the SDK's detector of the service name: `traces.service_name` has read OTEL_SERVICE_NAME already.
         let resource = Resource::builder_empty()
             .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())])
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_service_name(settings.service_name.clone())
             .build();
         let share = f64::from(settings.sample_percent) / 100.0;
-        // Given, so that the SDK does not read OTEL_TRACES_SAMPLER and the variables of limits.
+        // All set here, so that the SDK does not read OTEL_TRACES_SAMPLER and the variables for limits.
         let provider = SdkTracerProvider::builder()
             .with_span_processor(export::processor(settings, post)?)
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))))
@@ -57,7 +58,7 @@ impl Traces {
         self.root.clone()
     }
 
-    /// Exports the spans that wait, for at most a second, and ends the export.
+    /// Exports the waiting spans within a second, and ends the export.
     pub async fn end(self) {
         // The SDK blocks its caller until its thread has ended.
         let shutdown = move || self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
@@ -72,8 +73,8 @@ impl Traces {
 pub struct RequestTracer(SdkTracer);
 
 impl RequestTracer {
-    /// Starts the span of a request, in the client's trace if it sends one. A trace that is not sampled has no span,
-    /// unless it is the client's: its context is then propagated to the upstreams.
+    /// Starts the span of a request, in the client's trace if it sends one. A request that is not sampled gets no span,
+    /// unless the client sends a trace: then its context is still propagated to the upstreams.
     pub(crate) fn request(&self, method: &str, route: Option<&str>, headers: &HeaderMap) -> SpanGuard {
         let given = parent::given(headers);
         let is_given = given.is_some();
@@ -96,22 +97,22 @@ impl RequestTracer {
 /// Maximum length of an exported operation name, in bytes; GraphQL has no limit.
 const NAME_MAX: usize = 128;
 
-/// Methods that are exported (RFC 9110, RFC 5789); others are `_OTHER`.
+/// Methods that are exported by name (RFC 9110, RFC 5789); others are `_OTHER`.
 const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
 
 fn builder(name: impl Into<std::borrow::Cow<'static, str>>, kind: SpanKind) -> SpanBuilder {
     SpanBuilder::from_name(name).with_kind(kind)
 }
 
-/// An open span, which ends when this is dropped; empty without a trace.
+/// An open span, which ends when this is dropped; without a trace, nothing.
 #[derive(Default)]
 pub(crate) struct SpanGuard {
     context: Option<Context>,
-    /// Calls of a batch.
+    /// Number of upstream calls, in the span of a batch.
     calls: Option<Calls>,
 }
 
-/// Number of calls, in the context of a batch.
+/// Number of upstream calls below a batch; part of the batch's context.
 #[derive(Clone, Default)]
 struct Calls(Arc<AtomicI64>);
 
@@ -131,7 +132,7 @@ impl SpanGuard {
         open
     }
 
-    /// Starts the span of an upstream call; `repetition` counts its retries.
+    /// Starts the span of an upstream call. `repetition` is 0 for the first attempt, 1 for the first retry.
     pub(crate) fn call(upstream: UpstreamName, repetition: u32) -> Self {
         let mut attributes = vec![
             KeyValue::new("http.request.method", "GET"),
@@ -189,8 +190,8 @@ impl Drop for SpanGuard {
     }
 }
 
-/// The span that started long-lived work, whose spans are traces of their own with a link to it. (As children they
-/// would make the trace as long as the subscription.)
+/// The span that started long-lived work, such as a subscription. Spans of that work are traces of their own, with a
+/// link to this span; as its children they would make its trace as long as the subscription.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SpanOrigin(Option<(RequestTracer, SpanContext)>);
 
@@ -235,7 +236,7 @@ pub(crate) fn is_active() -> bool {
     Context::map_current(|context| context.get::<RequestTracer>().is_some())
 }
 
-/// Runs a future in the current trace, on a task of its own.
+/// Wraps a future that is spawned as a task, so that it belongs to the current trace.
 pub(crate) fn in_current_trace<F: Future>(future: F) -> WithContext<F> {
     future.with_current_context()
 }
@@ -245,7 +246,7 @@ pub(crate) fn note(attribute: SpanAttribute<'_>) {
     Context::map_current(|context| set_attribute(&context.span(), attribute));
 }
 
-/// Records that the current span waits for work of another one.
+/// Records that the current span waits for work that another span has started.
 pub(crate) fn note_join(other: &SpanOrigin) {
     Context::map_current(|context| {
         let span = context.span();
