@@ -1,7 +1,8 @@
-//! The mutations that change connected accounts, in Relay's form: one `input`, and a payload with the changed object.
+//! The mutations that change connected accounts. Like Relay's, each takes one `input` and returns a payload with the
+//! changed object.
 //!
-//! `crate::loaders::actions` decides and writes. What the user can correct is in the payload's `userErrors`; everything
-//! else is a GraphQL error.
+//! `crate::loaders::actions` checks and executes the actions. Errors that the user can correct are in the payload's
+//! `userErrors`; all others are GraphQL errors.
 
 #![allow(rustdoc::bare_urls, reason = "the comments are descriptions in the schema, which are CommonMark")]
 
@@ -85,7 +86,7 @@ pub(super) struct RemoveAccountInput {
 
 pub(super) struct AccountMutations;
 
-// A name of its own, as it is merged into the root.
+// Merged into the root type, so it needs another name.
 #[Object(name = "AccountMutations")]
 impl AccountMutations {
     /// Starts the sign-in of a new account. Open `redirectUrl` in the user's browser; the account is `INITIATED` until
@@ -167,7 +168,7 @@ impl AccountMutations {
     }
 }
 
-/// Runs an action. An error that its user can correct becomes part of the payload.
+/// Runs an action. An error that the user can correct becomes part of the payload.
 async fn act(
     ctx: &Context<'_>,
     client_mutation_id: Option<String>,

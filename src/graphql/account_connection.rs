@@ -1,5 +1,4 @@
-//! Connections of accounts: the same object under the root, a provider, a toolkit, a user and an
-//! auth config.
+//! Connections of accounts: the same object under the root, a provider, a toolkit, a user and an auth config.
 
 use std::sync::Arc;
 
@@ -25,8 +24,8 @@ use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::slice::Slice;
 use crate::loaders::loader::{AccountsKey, CountKey};
 
-/// The query described by a connection's arguments. `selects` returns whether a field of `pageInfo` is selected:
-/// finding out whether more accounts follow may cost another row, so it is done only if selected.
+/// Returns the query for a connection's arguments. `selects` tells whether a field of `pageInfo` is selected: to know
+/// whether more accounts follow may cost another row, so that is only done if selected.
 pub(super) fn account_query(
     filter: AccountFilter,
     order_by: Option<ConnectedAccountOrder>,
@@ -42,7 +41,7 @@ pub(super) fn account_query(
     Ok(AccountQuery { filter, order: order_by.unwrap_or_default().into(), page })
 }
 
-/// Resolves a connection of accounts: checks the arguments and joins the batch of its level.
+/// Resolves a connection of accounts: validates the arguments and joins the loader's batch.
 pub(super) async fn connect(
     ctx: &Context<'_>,
     parent: Result<Parent, BadInput>,
@@ -67,7 +66,7 @@ pub(super) async fn connect(
 pub(super) struct ConnectedAccountConnection {
     slice: Arc<Slice>,
     count: CountKey,
-    /// Whether the query selects counts that the slice does not know.
+    /// Whether the query selects counts that the slice does not contain.
     is_counted: bool,
     evaluator: Arc<HealthEvaluator>,
 }
@@ -151,13 +150,12 @@ impl ConnectedAccountConnection {
     }
 }
 
-/// Converts a count to GraphQL's `Int`, whose maximum is 2^31 - 1 (specification, 3.5.1). Returns `None` for larger
-/// counts, because a wrong count must not be returned.
+/// Converts a count to GraphQL's `Int`; `None` if it exceeds the maximum, 2^31 - 1 (specification, 3.5.1).
 pub(super) fn int(count: u64) -> Option<i32> {
     i32::try_from(count).ok()
 }
 
-/// Converts counts to their schema type. Returns `None` if one of them exceeds `Int`.
+/// Converts counts to their schema type; `None` if one of them exceeds `Int`.
 pub(super) fn status_counts(counts: Option<StatusCounts>) -> Option<Vec<ConnectedAccountStatusCount>> {
     let count = |(status, count)| {
         let status = ConnectedAccountStatus::from(status);

@@ -1,4 +1,4 @@
-//! Prefetches accounts of providers before the providers are loaded, according to the selection of a query.
+//! Prefetch of the accounts of providers before the providers are loaded, if a query selects both.
 //!
 //! [`start`] is the entry point; `provider_connection` calls it. `loaders::prefetch` sends the requests.
 
@@ -14,7 +14,8 @@ use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::provider_page::ProviderQuery;
 
-/// Requests the accounts of the expected providers, if the list of providers needs a call and the query selects both.
+/// Requests the accounts of the expected providers, if the list of providers has to be fetched and the query selects
+/// accounts.
 pub(super) fn start(ctx: &Context<'_>, query: &ProviderQuery, page: &PageRequest) {
     let operation = operation(ctx);
     let Some(expected) = operation.loader().expected_providers() else {
@@ -48,7 +49,7 @@ fn account_queries(ctx: &Context<'_>, operation: &OperationContext) -> Vec<Accou
 }
 
 /// Returns a field's arguments as its resolver will read them. Returns `None` if they are invalid, which the resolver
-/// will report, or contain a cursor, which belongs to the list of one provider.
+/// will report, or contain a cursor, which is valid for one provider only.
 fn arguments(field: &SelectionField<'_>, operation: &OperationContext) -> Option<AccountQuery> {
     let (mut page, mut filter, mut order_by) = (PageArguments::default(), None, None);
     for (name, value) in field.arguments().ok()? {

@@ -1,7 +1,7 @@
 //! The payloads of the mutations that change connected accounts.
 //!
-//! An account in a payload is read when it is selected: the action has expired the cached accounts, so it is the
-//! account as it is afterwards.
+//! An account in a payload is only read if it is selected. The action has expired the cached accounts, so the account
+//! is read as it is after the action.
 
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use secrecy::ExposeSecret as _;

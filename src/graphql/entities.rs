@@ -1,7 +1,7 @@
-//! `_entities`: objects by the keys that a federation router sends.
+//! Resolver of `_entities`: objects by the keys that a federation router sends.
 //!
-//! async-graphql's own `_entities` returns null for all representations if one is invalid or has no object. Here, as in
-//! `nodes`, each representation has its own result. All are loaded in one batch, so they share their calls.
+//! async-graphql's own `_entities` returns null for all representations if one is invalid or has no object. Here each
+//! has its own result, as in `nodes`. All are loaded in one batch, so they share their calls.
 
 use async_graphql::{Any, Context, Union, Value};
 use futures_util::future::join_all;
@@ -18,7 +18,7 @@ use crate::domain::global_id::{self, GlobalId, ProviderId};
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::ToolkitSlug;
 
-/// An object of which other subgraphs may have fields.
+/// An object to which other subgraphs can add fields.
 #[derive(Union)]
 #[graphql(name = "_Entity")]
 pub(super) enum Entity {
@@ -47,7 +47,7 @@ pub(super) async fn entities(
             Ok(key) => entity(ctx, key).await?,
             Err(refused) => Err(refused.into()),
         };
-        // A router reports its own paths, which do not contain the index.
+        // The router replaces the error's path by its own, which has no index, so the error itself contains the index.
         Some(found.map_err(|error| match error {
             FieldError::BadInput(input) => FieldError::BadRepresentation { place, input },
             error => error,
@@ -65,7 +65,7 @@ async fn entity(ctx: &Context<'_>, key: EntityKey) -> Option<Result<Entity, Fiel
     })
 }
 
-/// Parses a representation. If it has several keys, the first in the order of the schema counts.
+/// Parses a representation. If it has several keys, the first in the order of the schema is used.
 fn parse(representation: &Value) -> Result<EntityKey, BadInput> {
     let key = |names| key(representation, names);
     match member(representation, "__typename") {
@@ -97,7 +97,7 @@ fn key<'n>(representation: &Value, names: &[&'n str]) -> Result<(&'n str, String
     })
 }
 
-/// Parses an account id: a global id or Composio's own.
+/// Parses an account id: the global one or Composio's.
 fn account(value: &str, is_global: bool) -> Result<Box<str>, BadInput> {
     let is_own = value.starts_with("ca_");
     if is_own == is_global {

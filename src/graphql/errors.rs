@@ -1,9 +1,8 @@
 //! Errors of resolvers, each with a code that clients can handle.
 //!
-//! A resolver raises a [`FieldError`]. async-graphql keeps it as the source of its own error, and `operation::errors`
-//! reads the code from there. An error without such a source is masked as INTERNAL, so the message of another error
-//! never reaches a client. (`?` on a `FieldError` relies on async-graphql's conversion of any displayable error, which
-//! keeps the value as the source.)
+//! A resolver returns a [`FieldError`]. The `?` operator converts it to async-graphql's error, which stores it as its
+//! source, and `operation::errors` reads the code from there. An error without such a source is masked as INTERNAL, so
+//! that no other message reaches a client.
 
 use std::fmt;
 
@@ -17,11 +16,11 @@ use crate::upstream::error::UpstreamError;
 pub enum FieldError {
     /// The request is invalid.
     BadInput(BadInput),
-    /// One representation of a router's request is invalid.
+    /// One representation in a federation router's request is invalid.
     BadRepresentation {
-        /// Its index in the list.
+        /// Index in the list.
         place: usize,
-        /// Its error.
+        /// Problem of the representation.
         input: BadInput,
     },
     /// An upstream read failed.
@@ -30,9 +29,9 @@ pub enum FieldError {
     ForAdmins,
     /// An action on an account is not allowed.
     Action(ActionRefusal),
-    /// A toolkit has more providers in the workspace than the cost computation assumes.
+    /// A toolkit has more providers in the workspace than the cost of the query assumes.
     TooManyProviders {
-        /// Number of the providers.
+        /// Number of providers.
         there: usize,
         /// `connections.toolkit_providers_max`.
         allowed: usize,

@@ -1,8 +1,9 @@
 //! The schema as a subgraph of Apollo Federation 2: what `switchboard schema --format federation` prints and
 //! `_service` returns.
 //!
-//! It contains what a composer reads: entities with their keys, the shareable `PageInfo`, costs of fields for routers
-//! that plan by them, and two tags for contracts. It omits fields that the supergraph has itself.
+//! For the composer, which builds the supergraph, it adds the keys of entities, the shareable `PageInfo`, costs of
+//! fields for routers that plan by them, and two tags for contracts. It omits the fields that the supergraph itself
+//! defines.
 
 use apollo_compiler::ast::{Definition, Directive, SchemaExtension, Value};
 use apollo_compiler::{Name, name};
@@ -39,7 +40,7 @@ impl TryFrom<String> for FederationVersion {
 
     fn try_from(text: String) -> Result<Self, String> {
         let minor = text.strip_prefix("2.").and_then(|minor| minor.parse().ok());
-        // `2.09` and `2.+9` are numbers, but the specification has no such version.
+        // `2.09` and `2.+9` parse as numbers, but there are no such versions.
         let spelled = minor.filter(|minor: &u8| format!("2.{minor}") == text);
         spelled.map(|minor| Self { minor }).ok_or_else(|| format!("{text:?} is no version of federation 2"))
     }
@@ -55,7 +56,7 @@ impl TryFrom<String> for RootFields {
 
     fn try_from(text: String) -> Result<Self, String> {
         if text.trim().is_empty() {
-            // The default. Reading the schema takes longer than the rest of the configuration.
+            // The default is handled first: parsing the schema takes longer than loading the rest of the configuration.
             return Ok(Self::default());
         }
         let mut tree = Tree::read(&schema::full_sdl());
@@ -84,12 +85,12 @@ const KEYS: [(&str, &[&str]); 4] = [
     ("User", &["id"]),
 ];
 
-/// The cost of a field that may call an upstream. Other fields cost 0, and objects 1. It is an approximation for
-/// routers that limit by sums; the exact cost of an operation is in `extensions.cost`.
+/// The cost of a field that may call an upstream. Other fields cost 0, and objects 1. This is an approximation for
+/// routers that limit the sum of costs; the exact cost of an operation is in `extensions.cost`.
 const UPSTREAM_FIELD_COST: i32 = 10;
 
-/// Fields that cause calls without returning upstream objects, or more than one call, with the number of calls as far
-/// as one number can express it. Counts by status are eight numbers.
+/// Fields that cause calls without returning upstream objects, or more than one call, and the number of their calls. It
+/// is an estimate where the number varies. Counts by status take eight calls.
 const CALLS: [(&str, &str, i32); 12] = [
     ("ConnectedAccountConnection", "totalCount", 1),
     ("ConnectedAccountConnection", "statusCounts", 8),
@@ -112,8 +113,8 @@ const UPSTREAM_TYPES: [&str; 5] =
 /// The assumed length of a list without a known limit, as in the cost computation.
 const ASSUMED_LIST_LENGTH: i32 = 5;
 
-/// Fields tagged `personal`, for contracts that exclude personal data: what a MEMBER does not see, the owner and
-/// names of accounts, and the filters that could be used to find them.
+/// Fields tagged `personal`, for contracts that exclude personal data: fields that a MEMBER does not see, the users and
+/// names of accounts, and the filters by which they could be found out.
 const PERSONAL: [(&str, &[&str]); 8] = [
     ("Provider", &["accountId", "displayName", "errorMessage"]),
     ("ConnectedAccount", &["user", "userId", "alias", "displayName", "wordId", "state"]),
@@ -125,7 +126,7 @@ const PERSONAL: [(&str, &[&str]); 8] = [
     ("AuthConfigAccountFilter", &["userIds"]),
 ];
 
-/// Fields tagged `operations`, for contracts that exclude the operation of Switchboard.
+/// Fields tagged `operations`, for contracts that exclude fields about Switchboard itself.
 const OPERATIONS: [(&str, &[&str]); 2] = [("Query", &["upstreams"]), ("Mutation", &["refresh"])];
 
 /// Returns the schema for composers.
@@ -173,7 +174,7 @@ fn add_costs(tree: &mut Tree, connections: &ConnectionSettings) {
     }
     let objects: Vec<_> = tree.objects().map(|object| object.name.clone()).collect();
     for object in tree.objects() {
-        // The objects of a page are loaded already; the cost of its counts is set above.
+        // The objects of a page are loaded with the page; the cost of its counts is set above.
         if object.name.ends_with("Connection") || object.name.ends_with("Edge") {
             continue;
         }
@@ -190,7 +191,7 @@ fn add_costs(tree: &mut Tree, connections: &ConnectionSettings) {
             if of.ends_with("Connection") {
                 field.directives.push(directive(name!(listSize), page_size(default)));
             } else if field.ty.is_list() && (objects.contains(&of) || of == "Node") {
-                // The length of a list with arguments is the number of its ids or slugs.
+                // A list with arguments has one item for each id or slug in them.
                 let size = match field.name.as_str() {
                     "providersNeedingAttention" => int(connections.page_max),
                     _ if field.arguments.is_empty() => ASSUMED_LIST_LENGTH,

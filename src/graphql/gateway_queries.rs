@@ -1,8 +1,8 @@
 //! Root fields for gateways: objects by their keys, and the text of the schema.
 //!
-//! They are always available, because they return nothing that other fields do not. They are not in `schema.graphql`
-//! and not in introspection, so that a gateway which copies the schema (stitching without directives) does not expose
-//! them. The text of the schema equals introspection, so validation rejects it if introspection is disabled.
+//! They return nothing that other fields do not, so they are always available. They are not part of `schema.graphql` or
+//! introspection, so that a gateway that copies the schema (stitching without directives) does not expose them. The
+//! text of the schema is as good as introspection, so validation rejects it if introspection is disabled.
 
 use async_graphql::{Any, Context, Object, SimpleObject};
 
@@ -23,8 +23,8 @@ struct Service {
 // Merged into the root type, so it needs another name.
 #[Object(name = "QueryOfGateways")]
 impl GatewayQueries {
-    /// Objects by the keys that a router holds of them, in the order asked; null at the place of each that is missing
-    /// or wrong.
+    /// Objects by the keys in a router's representations, in the requested order, with null for each that is missing or
+    /// invalid.
     #[graphql(name = "_entities", visible = false)]
     async fn entities(
         &self,

@@ -28,7 +28,7 @@ use crate::loaders::watch::feeds::ChangeFeeds;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::counts::CallCounts;
 
-/// The graph. Cheap to clone.
+/// The graph: schema and shared parts. Cheap to clone.
 #[derive(Clone)]
 pub struct Graph {
     schema: GraphSchema,
@@ -74,7 +74,8 @@ impl Graph {
         self.metrics.clone()
     }
 
-    /// Creates a graph with other settings over the same sources and feeds: cached data and subscriptions continue.
+    /// Creates a graph with other settings over the same sources and change feeds: cached data and subscriptions
+    /// continue.
     #[must_use]
     pub fn under(
         &self,
@@ -92,19 +93,19 @@ impl Graph {
             .measured_by(self.metrics())
     }
 
-    /// Returns the revision of all data that the caller's responses depend on.
+    /// Returns the revision of the data that the caller's responses depend on.
     #[must_use]
     pub fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
         self.parts.sources.revision(&caller.tenant, of)
     }
 
-    /// Counts of upstream calls by outcome: LeadLex, then Composio.
+    /// Returns the counts of upstream calls by outcome: LeadLex, then Composio.
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
         self.parts.sources.calls()
     }
 
-    /// As [`DataSources::flush`].
+    /// Delivers pending messages to other replicas, as [`DataSources::flush`].
     pub async fn flush(&self, at_most: Duration) {
         self.parts.sources.flush(at_most).await;
     }
@@ -138,8 +139,8 @@ impl Graph {
         &self.parts.change_feeds
     }
 
-    /// Executes a subscription for one event. Returns `None` if the event does not match for this caller. Without
-    /// an event, it returns a response only if the subscription is not allowed.
+    /// Executes a subscription for one event. Returns `None` if the event does not match the subscription and caller.
+    /// With [`Event::None`], it returns a response only if the subscription is not allowed.
     pub async fn execute_event(
         &self,
         request: Request,

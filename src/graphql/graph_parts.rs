@@ -21,7 +21,7 @@ pub(super) struct GraphParts {
 /// A text that is printed on first use.
 type LazyText = LazyLock<String, Box<dyn FnOnce() -> String + Send>>;
 
-/// The schema as gateways of larger graphs read it.
+/// Texts of the schema for gateways, which make it part of a larger graph.
 pub(super) struct SchemaTexts {
     federation: LazyText,
     stitching: LazyText,
@@ -38,12 +38,12 @@ impl SchemaTexts {
         }
     }
 
-    /// The schema as a subgraph of Apollo Federation.
+    /// Returns the schema as a subgraph of Apollo Federation.
     pub(super) fn federation(&self) -> &str {
         &self.federation
     }
 
-    /// The schema with the directives of schema stitching.
+    /// Returns the schema with the directives of schema stitching.
     pub(super) fn stitching(&self) -> &str {
         &self.stitching
     }

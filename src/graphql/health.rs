@@ -115,7 +115,7 @@ const FILTERABLE_STATUSES: [AccountStatus; 7] = [
     AccountStatus::Revoked,
 ];
 
-/// Returns the status of accounts that contradicts a provider's status.
+/// Returns the status that contradicts a provider's status if all its accounts have it.
 fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     match status {
         ProviderStatus::Healthy => Some(AccountStatus::Expired),
@@ -124,8 +124,8 @@ fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     }
 }
 
-/// Finds a contradiction between an integration and its accounts. For many integrations at once it takes few calls:
-/// it first looks for an account of another status, since there usually is one, and then for any account.
+/// Finds a contradiction between an integration and its accounts: all of them have the opposite status. It first looks
+/// for an account of another status, which usually exists, so that one call is usually enough for many integrations.
 pub(super) async fn disagreement(
     ctx: &Context<'_>,
     provider: &Provider,
@@ -148,7 +148,7 @@ pub(super) async fn disagreement(
     })))
 }
 
-/// Whether a parent has an account of one of some statuses.
+/// Whether a parent has an account with one of these statuses.
 async fn is_any(
     operation: &OperationContext,
     parent: &Parent,
@@ -158,6 +158,6 @@ async fn is_any(
     let page = PageRequest { has_more_selected: false, ..PageRequest::from_end(Direction::Forward, 1) };
     let query = AccountQuery { filter, order: AccountOrder::NEWEST_FIRST, page };
     let slice = operation.accounts(AccountsKey { parent: parent.clone(), query: query.into() }).await?;
-    // A list that was not read to its end may contain one.
+    // If the list was not read to its end, assume that it contains one.
     Ok(slice.accounts().len() > 0 || !slice.is_complete)
 }

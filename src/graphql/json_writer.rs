@@ -1,9 +1,9 @@
 //! Writer for the JSON of a response.
 //!
-//! Most of a response is rows whose fields are available at once. [`super::sync_fields`] serializes them directly, and
-//! the executor's values contain the result as [`Value::Binary`], a kind that no type of the schema has.
-//! [`JsonWriter::value`] writes it as it is, which serde could not. Rejected: async-graphql's feature `raw_value`,
-//! which copies the text and parses it again.
+//! Most of a response is rows whose fields are available at once. [`super::sync_fields`] serializes them directly into
+//! [`Value::Binary`], a kind of the executor's values that no type of the schema uses, and [`JsonWriter::value`] copies
+//! those bytes into the response. Rejected: async-graphql's feature `raw_value`, which copies the text and parses it
+//! again.
 
 use async_graphql::Value;
 use async_graphql::resolver_utils::EnumType;
@@ -54,7 +54,7 @@ impl JsonWriter {
         self.0.push(b'"');
     }
 
-    /// Appends a list; `each` writes one item.
+    /// Appends a list, whose items `each` writes.
     pub(super) fn list<I>(&mut self, items: impl IntoIterator<Item = I>, mut each: impl FnMut(&mut Self, I)) {
         self.0.push(b'[');
         for (place, item) in items.into_iter().enumerate() {

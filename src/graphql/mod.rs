@@ -1,9 +1,10 @@
 //! The schema that clients see, and its resolvers.
 //!
 //! [`graph::Graph`] executes operations; `operation` calls it. Each family of types has a file, named as in the other
-//! layers. Resolvers read data through the operation's loader only. A field that may call an upstream is
-//! `Option<Result<…>>`: if the upstream fails, the field is null with one error and its siblings are kept.
-//! `Result<Option<…>>` would null the parent.
+//! layers. Resolvers read data only through the operation's loader.
+//!
+//! A field that may call an upstream is `Option<Result<…>>`: if the upstream fails, the field is null with one error,
+//! and its siblings keep their values. With `Result<Option<…>>`, the parent would be null.
 
 mod account_actions;
 mod account_connection;

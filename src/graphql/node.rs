@@ -55,8 +55,8 @@ pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<Co
     found.transpose()
 }
 
-/// Resolves each id independently: an invalid or unreadable one is null with an error. All are requested in one batch,
-/// so they share their calls.
+/// Resolves each id on its own: one that is invalid or cannot be read is null with an error. All are requested in one
+/// batch, so they share their calls.
 pub(super) async fn each<'i, I, T, F>(
     ctx: &Context<'_>,
     name: &str,

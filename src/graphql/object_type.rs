@@ -1,8 +1,9 @@
 //! [`object_type!`]: declares an object type of the schema, each field once.
 //!
-//! async-graphql resolves every field through a boxed future. Fields that need neither an upstream nor arguments do not
-//! have to wait, so [`super::preserialized`] writes them directly. The macro makes both from one declaration: the
-//! `#[Object]` resolvers, which define the schema, and the table of [`SyncFields`], from which a plan writes JSON.
+//! async-graphql resolves every field through a boxed future. Fields that need neither an upstream nor arguments have
+//! nothing to wait for, so [`super::preserialized`] writes them directly. The macro generates both from one
+//! declaration: the `#[Object]` resolvers, which define the schema, and the table [`SyncFields::FIELDS`], from which a
+//! plan writes JSON.
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
@@ -129,7 +130,7 @@ macro_rules! object_type {
 
 pub(super) use object_type;
 
-/// The value of a field that holds objects.
+/// The value of a field that is an object or has objects in it.
 pub(super) trait ObjectValue {
     type Object: SyncFields;
 
@@ -164,12 +165,12 @@ impl<T: ObjectValue> ObjectValue for Vec<T> {
     }
 }
 
-/// The value of a field that holds no objects.
+/// The value of a field without objects.
 pub(super) trait WriteJson {
     fn write_json(&self, json: &mut JsonWriter);
 }
 
-/// Types that serde writes as the schema does.
+/// Implements [`WriteJson`] for types that serde writes in the form of the schema.
 macro_rules! write_with_serde {
     ($($type:ty),*) => { $(impl WriteJson for $type {
         fn write_json(&self, json: &mut JsonWriter) {
@@ -179,7 +180,7 @@ macro_rules! write_with_serde {
 }
 write_with_serde!(bool, i32, str, String, ID);
 
-/// Enums of the schema.
+/// Implements [`WriteJson`] for enums of the schema.
 macro_rules! write_enum {
     ($($type:ty),* $(,)?) => { $(impl $crate::graphql::object_type::WriteJson for $type {
         fn write_json(&self, json: &mut $crate::graphql::json_writer::JsonWriter) {

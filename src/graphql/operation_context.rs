@@ -53,7 +53,7 @@ impl OperationContext {
         Self { parts, caller, loader, batches }
     }
 
-    /// The caller, for `viewer`. Data access is decided by the loader.
+    /// Returns the caller, for `viewer`. The loader decides which data the caller may read.
     pub(super) fn caller(&self) -> &Caller {
         &self.caller
     }
@@ -106,7 +106,7 @@ impl OperationContext {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
 
-    /// The number of accounts of a parent.
+    /// Loads the number of accounts of a parent.
     pub(super) async fn counts(&self, key: CountKey) -> Result<Counts, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
     }
@@ -121,7 +121,7 @@ impl OperationContext {
         self.parts.actions.run(context, request).await
     }
 
-    /// Loads one key. The loader returns a value for every key; a missing one, or a panic, is an internal error.
+    /// Loads one key. The loader returns a value for every key, so a missing one is an internal error.
     async fn load<K>(
         &self,
         key: K,

@@ -14,7 +14,7 @@ use super::json_writer::JsonWriter;
 use super::object_type::ObjectValue;
 use super::sync_fields::{ObjectWriter, Plan, SyncFields};
 
-/// Initial capacity of the text in bytes: enough for ten accounts with some fields each.
+/// Initial capacity of the text in bytes; enough for ten accounts with a few fields each.
 const INITIAL_CAPACITY: usize = 4 * 1024;
 
 /// One preserialized object.
@@ -69,7 +69,7 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
                     let resolved = resolve(row, &ctx.with_field(field)).await;
                     resolved.map_err(|error| ctx.set_error_path(error))
                 };
-                // Boxed: it is large, and would be moved several times.
+                // Boxed, because the future is large and would be moved several times.
                 resolved.boxed()
             })
         });

@@ -134,7 +134,7 @@ impl Query {
 
     /// The state of both upstream APIs as observed by Switchboard. Never fails and takes no upstream call.
     async fn upstreams(&self, ctx: &Context<'_>) -> Vec<Upstream> {
-        // So that it shows a failure that is in the same response.
+        // Read last, so that it includes calls of this operation that failed.
         operation(ctx).after_all_others().await;
         upstreams(ctx)
     }
@@ -158,7 +158,7 @@ fn toolkit(slug: &str) -> Result<Toolkit, FieldError> {
     Ok(Toolkit(ToolkitSlug::check(slug)?))
 }
 
-/// Returns a user; `None` if it is not visible to the caller.
+/// Returns a user; `None` if the caller may not see it.
 pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldError>> {
     if id.is_empty() {
         return Some(Err(BadInput::new(BadInputReason::BadId, "A user's id is not empty.").into()));

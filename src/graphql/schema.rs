@@ -17,7 +17,7 @@ pub(super) type GraphSchema = Schema<FullRoot, Mutation, Subscription>;
 struct PublicRoot(Query);
 
 /// The root of every query.
-// The last part is searched first.
+// The library searches the last part first.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
 pub(super) struct FullRoot(GatewayQueries, Query);
@@ -32,8 +32,8 @@ pub(super) fn schema() -> GraphSchema {
 }
 
 fn with_queries<Q: ObjectType + 'static>(query: Q) -> Schema<Q, Mutation, Subscription> {
-    // No extension is registered: even one without effect doubles the execution time. Documents are validated before,
-    // so the fast mode is sufficient.
+    // No extension is registered: even one that does nothing doubles the execution time. Documents have been validated
+    // before, so the fast mode is sufficient.
     Schema::build(query, Mutation(UpstreamMutations, AccountMutations), Subscription)
         .validation_mode(ValidationMode::Fast)
         .finish()

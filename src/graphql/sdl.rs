@@ -1,9 +1,11 @@
 //! The printed schema as a tree that can be edited, from which the schemas for gateways are made.
 //!
 //! [`Tree`] is the entry point; `federation` and `stitching` use it. async-graphql can print a federation schema, but
-//! its version, imports and directives are fixed. So its plain text is parsed with apollo-compiler, and directives are
-//! added. Rejected: string replacement, which would sooner or later change a description; and directives on the types,
-//! which would also appear in the plain schema.
+//! only with a fixed version, imports and directives. So the plain text is parsed with apollo-compiler, and directives
+//! are added.
+//!
+//! Rejected: replacement of strings, which could change a description; and directives on the Rust types, which would
+//! also appear in the plain schema.
 
 use std::collections::HashSet;
 
@@ -72,7 +74,8 @@ impl Tree {
             .retain(|definition| definition.name().is_none_or(|name| reached.contains(name.as_str())));
     }
 
-    /// Returns the types that are reachable from the roots. An interface leads to the types that implement it.
+    /// Returns the types that are reachable from the roots. From an interface, the types that implement it are
+    /// reachable.
     fn reachable(&self) -> HashSet<String> {
         let mut reached: HashSet<String> = ROOTS.into_iter().map(str::to_owned).collect();
         loop {

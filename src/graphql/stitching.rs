@@ -1,7 +1,7 @@
 //! The schema as a subschema for stitching gateways: what `switchboard schema --format stitching` prints and `_sdl`
 //! returns, with the directives that `@graphql-tools/stitching-directives` reads.
 //!
-//! Their `@key` differs from federation's: it takes a selection set. So it appears in this schema only.
+//! The `@key` of that package takes a selection set, unlike federation's, so it appears in this schema only.
 
 use apollo_compiler::ast::{Definition, Document};
 use apollo_compiler::name;
@@ -9,7 +9,7 @@ use apollo_compiler::name;
 use super::schema;
 use super::sdl::{Tree, directive, text};
 
-/// Each merged type, its key, and the root field that loads many of its objects.
+/// The merged types, each with its key and the root field that loads many of its objects.
 const MERGED: [(&str, &str, &str); 4] = [
     ("Provider", "id", "providersByIds"),
     ("ConnectedAccount", "id", "connectedAccountsByIds"),

@@ -1,9 +1,11 @@
 //! The subscription root.
 //!
-//! Every event is executed on its own, as the specification has it (6.2.3.2 "MapSourceToResponseEvent"), with its own
-//! loaders, time and deadline. So a field here does not wait for changes. It is executed for each one, and its stream
-//! holds that change if the filter and the caller's view match it. Rejected: the library's own way, one stream with
-//! one context for the whole subscription, whose loaders would return old data.
+//! Each event is executed as an operation of its own (specification, 6.2.3.2 "MapSourceToResponseEvent"), with its own
+//! loaders and deadline. So a field here does not wait for changes: it is executed for one [`Event`], and its stream
+//! contains the change if the filter and the caller's view match it, or else nothing.
+//!
+//! Rejected: the library's way, one stream and one context for the whole subscription, whose loaders would return old
+//! data.
 
 use std::sync::Arc;
 
@@ -28,7 +30,7 @@ use crate::loaders::watch;
 /// The event that a subscription is executed for.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// No event: finds out whether the subscription is allowed.
+    /// No event: the execution only finds out whether the subscription is allowed.
     None,
     /// A change of an integration.
     Provider(Arc<watch::change::ProviderChange>),

@@ -1,10 +1,11 @@
 //! Plans for writing objects: a selection, prepared once for all objects of a type.
 //!
-//! The library resolves every field of every object through a boxed future and collects the values in a map: about 1
-//! µs per field, ten thousand times for two hundred accounts. Most fields only return data that the object already has.
-//! A type lists those in [`SyncFields::FIELDS`], which `object_type!` generates. A [`Plan`] pairs the selected fields
-//! with their entries, and writing an object calls one after the other. The library resolves fields without an entry,
-//! and all fields if no plan is possible; their values are inserted into the written object.
+//! The library resolves every field of every object through a boxed future and collects the values in a map. That takes
+//! about 1 µs per field, ten thousand times for two hundred accounts, although most fields only return data that the
+//! object already has. A type lists those in [`SyncFields::FIELDS`], which `object_type!` generates. A [`Plan`] finds
+//! the function of each selected field once, and writing an object calls them one after the other. Fields that are not
+//! listed are resolved by the library, and so are all fields if no plan is possible; their values are inserted into the
+//! written object.
 
 use async_graphql::parser::types::{Field, Selection, SelectionSet};
 use async_graphql::resolver_utils::ContainerType;
@@ -14,20 +15,20 @@ use super::json_writer::JsonWriter;
 
 /// An object type of the schema with fields that need no upstream.
 pub(super) trait SyncFields: ContainerType + Sized + 'static {
-    /// The fields by the names of their resolvers. Each returns the same as its resolver, and none has arguments.
-    /// A field that is missing here is resolved by the library, which is slower.
+    /// The fields by the names of their resolvers. None has arguments, and each writes what its resolver returns. A
+    /// field that is missing here is resolved by the library, which is slower.
     const FIELDS: &'static [(&'static str, SyncField<Self>)];
 }
 
 /// A field that needs no upstream.
 pub(super) enum SyncField<T> {
-    /// A field without objects: writes its value.
+    /// A field without objects, and the function that writes it.
     Scalar(fn(&T, &mut JsonWriter)),
-    /// A field with objects: plans their selection, by one of [`Subselection`]'s methods.
+    /// A field with objects, and the function that plans their selection by [`Subselection::writer`].
     Objects(fn(&Subselection<'_>) -> Option<ObjectWriter<T>>),
 }
 
-/// Writes a field's value.
+/// Function that writes a field's value.
 pub(super) type ObjectWriter<T> = Box<dyn Fn(&T, &mut JsonWriter) + Send + Sync>;
 
 /// Plan of a selection on a type.
@@ -50,14 +51,14 @@ pub(super) struct Subselection<'a> {
     sets: Vec<&'a SelectionSet>,
 }
 
-/// The selected fields of one response name. All of them are the same field of the type.
+/// The selected fields of one response name. Validation ensures that they are the same field of the type.
 struct Selected<'a> {
     first: &'a Positioned<Field>,
     again: Vec<&'a Positioned<Field>>,
 }
 
 impl<'a, T: SyncFields> Plan<'a, T> {
-    /// Plans what a context selects; `None` if the library has to resolve all of it.
+    /// Plans the selection of a context; `None` if the library has to resolve all of it.
     pub(super) fn new(ctx: &'a ContextSelectionSet<'a>) -> Option<Self> {
         if !is_selected_once(ctx) {
             return None;
@@ -90,7 +91,7 @@ impl<'a, T: SyncFields> Plan<'a, T> {
 }
 
 impl<'a> Subselection<'a> {
-    /// Returns a writer for objects of these selections; `None` if one of their fields needs the library.
+    /// Returns a writer for objects with these selections; `None` if the library has to resolve one of their fields.
     pub(super) fn writer<U: SyncFields>(&self) -> Option<ObjectWriter<U>> {
         let plan = self.plan::<U>()?;
         let steps = plan.steps.into_iter().map(|(name, step)| {
@@ -121,8 +122,8 @@ impl<'a> Subselection<'a> {
         Some(Plan { steps: steps.collect::<Option<_>>()? })
     }
 
-    /// `CollectFields` of the specification (6.3.2): the fields of each response name, in the order of their first
-    /// occurrence. Fields that `@skip` or `@include` exclude were removed before execution.
+    /// Collects the fields of each response name, in the order of their first occurrence (`CollectFields`,
+    /// specification 6.3.2). Fields that `@skip` or `@include` exclude were removed before execution.
     fn collect(&self, type_name: &str, set: &'a SelectionSet, selected: &mut Vec<Selected<'a>>) {
         for selection in &set.items {
             let (condition, set) = match &selection.node {
@@ -156,8 +157,8 @@ impl<'a> Subselection<'a> {
         type_name == condition || interfaces.is_some_and(|names| names.contains(condition))
     }
 
-    /// Returns the step of one response name; `None` if the library's values for several fields would have to be
-    /// merged.
+    /// Returns the step of one response name; `None` if the library would have to resolve several fields and merge
+    /// their values.
     fn step<T: SyncFields>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
         let Selected { first, again } = selected;
         let name = first.node.name.node.as_str();
@@ -177,7 +178,7 @@ impl<'a> Subselection<'a> {
     }
 }
 
-/// Whether a field of the schema has the name of a Rust function, as `totalCount` and `total_count`.
+/// Whether a name in the schema (`totalCount`) is that of a Rust function (`total_count`).
 fn is_named(function: &str, field: &str) -> bool {
     let mut words = function.split('_');
     let mut rest = field.strip_prefix(words.next().unwrap_or_default());
@@ -190,8 +191,8 @@ fn is_named(function: &str, field: &str) -> bool {
     rest.is_some_and(str::is_empty)
 }
 
-/// Whether no name on the path to a context was selected twice. The library resolves both selections of such a name and
-/// merges their values, which works with its own values only.
+/// Whether each name on the path to a context was selected only once. The library resolves all selections of a name and
+/// merges their values, which it cannot do with preserialized ones.
 fn is_selected_once(ctx: &ContextSelectionSet<'_>) -> bool {
     use async_graphql::QueryPathSegment::Name;
     let Some(path) = &ctx.path_node else { return true };
@@ -207,7 +208,7 @@ fn is_selected_once(ctx: &ContextSelectionSet<'_>) -> bool {
     })
 }
 
-/// Whether a name is selected at most once, in fragments of any type. `below` is its selection.
+/// Whether a name is selected at most once, including in fragments of any type. Sets `below` to its selection.
 fn only<'a>(
     ctx: &ContextSelectionSet<'a>,
     set: &'a SelectionSet,

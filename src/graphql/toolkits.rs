@@ -31,8 +31,8 @@ impl Toolkit {
     }
 }
 
-/// Returns all providers of a toolkit, or an error if there are more than the cost computation assumes: a list without
-/// pages must not be truncated silently.
+/// Returns all providers of a toolkit. A list without pages must not be truncated silently, so it is an error if there
+/// are more than the cost of the query assumes.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
     if !slug.is_well_formed() {
         return Ok(Vec::new());

@@ -142,7 +142,7 @@ pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
 
 pub(super) struct UpstreamMutations;
 
-// A name of its own, as it is merged into the root.
+// Merged into the root type, so it needs another name.
 #[Object(name = "UpstreamMutations")]
 impl UpstreamMutations {
     /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is

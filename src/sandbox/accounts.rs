@@ -1,7 +1,7 @@
 //! The connected accounts of one tenant, with indexes for the orders of lists.
 //!
-//! A record has the fields that lists filter and order by. All other fields of an item are derived from its serial
-//! number when it is returned (`item.rs`), so 100,000 accounts start at once.
+//! An [`Account`] has only the fields by which lists filter and order. All other fields of an item are derived from its
+//! serial number when it is returned (`item.rs`), so a sandbox with 100,000 accounts starts at once.
 
 use jiff::Timestamp;
 
@@ -25,19 +25,19 @@ pub struct Account {
     pub status: &'static str,
     /// The end user's id.
     pub user_id: String,
-    /// The default order of lists.
+    /// Creation time, the default order of lists.
     pub created_at: Timestamp,
-    /// The order of lists with `order_by=updated_at`.
+    /// Time of the last change, the order of lists with `order_by=updated_at`.
     pub updated_at: Timestamp,
-    /// SHARED, so only in lists with `account_type=SHARED` or `ALL`.
+    /// Whether the account is SHARED, and so only in lists with `account_type=SHARED` or `ALL`.
     pub shared: bool,
-    /// Disabled by its owner.
+    /// Whether its owner has disabled it.
     pub is_disabled: bool,
     /// The alias that a write set; empty if it removed the alias, `None` if no write changed it.
     pub(super) written_alias: Option<String>,
     /// The status reason that a write set.
     pub(super) written_reason: Option<&'static str>,
-    /// The seed of all other fields of the item, and the order among equal timestamps.
+    /// Seed of all other fields of the item, and order among equal timestamps.
     pub(super) serial: u64,
 }
 
@@ -61,7 +61,7 @@ impl Account {
             is_disabled: false,
             written_alias: None,
             written_reason: None,
-            // Above the serials of seed data, and small enough to be printed.
+            // Above the serials of the generated accounts, and short enough to read.
             serial: 1_000_000_000 + serial % 1_000_000_000,
         }
     }

@@ -1,6 +1,6 @@
 //! The sandbox's clock, used by quota windows and the request log.
 //!
-//! It is a parameter, so that a test can start at 23:59:59 UTC. It is a closure instead of the client's clock type,
+//! It is a parameter, so that a test can start at 23:59:59 UTC. It is a closure and not Switchboard's clock type,
 //! because the sandbox shares no type with the code that it tests.
 
 use std::fmt;

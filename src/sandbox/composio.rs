@@ -59,7 +59,7 @@ pub(super) async fn one(
 ) -> Response {
     let tenant: Tenant = match admit(&sandbox, &headers) {
         Ok(Access::Data(tenant) | Access::ReadOnly(tenant)) => tenant,
-        // The document covers five errors without naming one; 404 is the one that fits here.
+        // The documented error body is the same for five statuses; 404 is the one that fits here.
         Ok(Access::Document(_)) => {
             return document(StatusCode::NOT_FOUND, include_str!("seeds/composio-error.json"));
         }
@@ -74,7 +74,7 @@ pub(super) async fn one(
     }
 }
 
-/// Returns the account as the sandbox's settings let it be returned.
+/// Returns the account without the fields that the settings hide.
 fn returned(sandbox: &Sandbox, mut account: Value) -> Value {
     if sandbox.inner.settings.without_user_id
         && let Some(fields) = account.as_object_mut()
@@ -115,7 +115,7 @@ pub(super) fn key(headers: &HeaderMap) -> &str {
     header.and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The headers of every response: the state of the key's minute window (docs/upstreams.md#composio-rate-limits).
+/// Adds the headers of every response: the state of the key's minute window (docs/upstreams.md#composio-rate-limits).
 pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
     if let Some(minute) = sandbox.inner.composio_quota.window(key(asked), MINUTE, sandbox.now()) {
         answer.insert("x-ratelimit", minute.limit.into());

@@ -1,8 +1,8 @@
 //! Composio's writes of connected accounts (docs/upstreams.md#composio-writes): link, status, alias, revoke and
 //! delete.
 //!
-//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. If no behaviour is
-//! documented, this module decides: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
+//! They change the same accounts that reads return. The page of `sign_in.rs` completes a link. Not documented, but
+//! decided here: an alias in use is a 409, an unknown auth config a 404 and a disabled one a 400.
 
 use std::sync::PoisonError;
 
@@ -86,7 +86,8 @@ fn started(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Respo
     if is_taken {
         return Err(refused(sandbox, StatusCode::CONFLICT, "Alias is in use"));
     }
-    // Both are capabilities: the canary in them reveals where they must not appear.
+    // Whoever has the token or URL can connect an account. The canary in them reveals it if they appear in a wrong
+    // place.
     let token = format!("lk_{CANARY}link_token-{:016x}", rng::scatter(serial));
     let expires_at = sandbox.now() + LINK_LIVES;
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
@@ -198,7 +199,7 @@ pub(super) async fn delete(
     Json(answer).into_response()
 }
 
-/// Changes one account of the key's tenant; the change also gets all other accounts.
+/// Changes one account of the key's tenant; `change` also gets all other accounts. If it fails, nothing changes.
 fn write(
     sandbox: &Sandbox,
     headers: &HeaderMap,

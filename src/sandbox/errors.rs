@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde_json::json;
 
-/// LeadLex's error body.
+/// Returns LeadLex's error response.
 pub(super) fn leadlex(status: StatusCode, message: &str) -> Response {
     let code = match status.as_u16() {
         400 => "validation_error",
@@ -22,7 +22,7 @@ pub(super) fn leadlex(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "error": { "code": code, "message": message } }))).into_response()
 }
 
-/// Composio's error envelope. `details` are the individual errors of a refused request.
+/// Returns Composio's error envelope. `details` are the individual errors of a refused request.
 pub(super) fn composio(status: StatusCode, message: &str, request_id: &str, details: &[String]) -> Response {
     let (slug, fix) = match status.as_u16() {
         400 => ("ConnectedAccount_ValidationError", "Check the query parameters against the API reference."),
@@ -48,7 +48,7 @@ pub(super) fn composio(status: StatusCode, message: &str, request_id: &str, deta
     (status, Json(json!({ "error": error }))).into_response()
 }
 
-/// Composio's documented 429: a message without the envelope.
+/// Returns Composio's documented 429: a message without the envelope.
 pub(super) fn bare(status: StatusCode, limit: u64) -> Response {
     let message = format!("Rate limit exceeded. Limit: {limit} requests per 60 seconds");
     (status, Json(json!({ "message": message }))).into_response()

@@ -69,7 +69,8 @@ pub(super) async fn apply_drift(upstream: EmulatedUpstream, response: Response) 
     change_json(response, |body| schema_drift::apply(upstream, body)).await
 }
 
-/// Announces the whole body, sends half of it and breaks off. In process the body's stream ends with an error.
+/// Returns a response that announces the whole body, sends half of it and breaks off. Without a socket, the body's
+/// stream ends with an error.
 async fn truncate(response: Response) -> Response {
     let (mut response, body) = split(response).await;
     let promised = body.len().max(2);

@@ -1,7 +1,7 @@
 //! Faults on demand: the syntax of `X-Emulate`, and the selection of requests that fail.
 //!
-//! The request header and [`super::Sandbox::emulate`] use the same syntax, so that a test in process can be repeated
-//! with curl. `fault_injection.rs` applies a fault to a response.
+//! The request header and [`super::Sandbox::emulate`] use the same syntax, so that a test in this process can be
+//! repeated with curl. `fault_injection.rs` applies a fault to a response.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::EmulatedUpstream;
 
-/// Maximum number of counted keys; all counts are cleared beyond it.
+/// Maximum number of keys whose failures are counted; beyond it, all counts are cleared.
 const KEYS_MAX: usize = 10_000;
 /// Maximum size of a padded response in bytes.
 const SIZE_BYTES_MAX: usize = 256 << 20;
@@ -203,7 +203,7 @@ impl Faults {
     }
 }
 
-/// Whether a fault that applies `times` times applies again after `failed`; counts it.
+/// Whether a fault applies again that applies `times` times and has done so `failed` times. If so, counts it.
 fn applies(times: i64, failed: &mut i64) -> bool {
     let applies = times < 0 || *failed < times;
     *failed = failed.saturating_add(i64::from(applies));

@@ -87,7 +87,7 @@ pub(super) fn one(account: &Account, auth_configs: &str) -> Value {
     item
 }
 
-/// `gmail_red-castle`: unique, because serial numbers are.
+/// Returns a name like `gmail_red-castle`, unique because serial numbers are.
 fn word_id(account: &Account) -> String {
     let serial = account.serial;
     let words = format!("{}_{}-{}", account.toolkit, pick(&ADJECTIVES, serial), pick(&NOUNS, serial / 12));
@@ -97,7 +97,7 @@ fn word_id(account: &Account) -> String {
     }
 }
 
-/// Returns the deprecated open object: headers and query values of the connection, all secret
+/// Returns `data`, the deprecated object with any fields: headers and query values of the connection, all secret
 /// (docs/upstreams.md#composio-account).
 fn data(account: &Account) -> Value {
     let secret = canary("data", account);

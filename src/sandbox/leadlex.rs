@@ -58,8 +58,8 @@ pub(super) fn key(headers: &HeaderMap) -> &str {
     }
 }
 
-/// The headers of every response: its id and, for a valid key, the state of the day's window. The minute limit has no
-/// headers.
+/// Adds the headers of every response: its id and, for a valid key, the state of the day's window. The minute limit has
+/// no headers.
 pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
     if let Ok(id) = HeaderValue::try_from(format!("req_{}", sandbox.next_id())) {
         answer.insert("x-request-id", id);

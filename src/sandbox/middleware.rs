@@ -68,7 +68,7 @@ pub(super) async fn handle(
     }
     let mut response = fault_injection::apply(&fault, response).await;
     if response.status() == StatusCode::UNAUTHORIZED && fault.status.is_none() {
-        // Beside the body, which is the real one.
+        // A header, because the body must be like the upstream's.
         response.headers_mut().insert("x-sandbox-hint", HeaderValue::from_static(UNKNOWN_KEY));
     }
     match upstream {

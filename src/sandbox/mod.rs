@@ -1,9 +1,9 @@
 //! The sandbox: an emulation of both upstream REST APIs for the demo and for tests.
 //!
-//! [`Sandbox::router`] is the entry point: an axum [`Router`] that tests call without a socket, with a clock of their
-//! own and under Tokio's paused time. It follows docs/upstreams.md and imports nothing of the crate that it tests,
-//! because a shared type would hide the same mistake on both sides. Rejected: recorded responses. They could not
-//! filter, page, run out of quota or fail on demand.
+//! [`Sandbox::router`] is the entry point: an axum [`Router`] that tests call without a socket, with their own clock
+//! and under Tokio's paused time. It follows docs/upstreams.md and imports nothing from Switchboard, because a shared
+//! type would hide the same mistake on both sides. Rejected: recorded responses. They cannot filter, page, run out of
+//! quota or fail on demand.
 //!
 //! A request passes `middleware` (logging, delay, faults), then `leadlex` or `composio` (key, quota, parameters), then
 //! `pages`, `item` and `state`. The data come from `tenants`, `seed_data`, `accounts` and `data/`. Two keys return the
@@ -157,8 +157,8 @@ impl Sandbox {
         self.inner.request_log.clear();
     }
 
-    /// Applies `fault` to every further request to `upstream`, unless its own `X-Emulate` header applies; `None` ends
-    /// it.
+    /// Applies `fault` to every further request to `upstream`, except those with an `X-Emulate` header that applies;
+    /// `None` ends it.
     pub fn emulate(&self, upstream: EmulatedUpstream, fault: Option<Fault>) {
         self.inner.faults.set_standing(upstream, fault);
     }

@@ -1,7 +1,7 @@
 //! Filters, orders and pages of account lists.
 //!
-//! Every list scans the tenant's accounts once, because `total_items` needs the full count. 100,000 rows take one or
-//! two milliseconds.
+//! Each request scans all of the tenant's accounts, because `total_items` is the full count. That takes one or two
+//! milliseconds for 100,000 rows.
 
 use std::cmp::{Ordering, Reverse};
 
@@ -31,7 +31,7 @@ pub(super) struct AccountPage<'a> {
 ///
 /// # Errors
 ///
-/// With a message, if the cursor is of another kind or order.
+/// With a message, if the cursor is invalid or belongs to another kind or order.
 pub(super) fn page<'a>(
     accounts: &'a Accounts,
     query: &ListQuery,
@@ -84,7 +84,7 @@ pub(super) fn page<'a>(
     })
 }
 
-/// Returns the start and length of a cursor's page. A `limit` in the query takes precedence over the cursor's.
+/// Returns the index of a cursor's page and its length. A `limit` in the query takes precedence over the cursor's.
 fn start(
     cursor: &str,
     rows: &[&Account],
@@ -122,7 +122,7 @@ fn compare(a: SortKey, b: SortKey, query: &ListQuery, ties: Ties) -> Ordering {
     }
 }
 
-/// Returns the order and direction that a keyset cursor belongs to.
+/// Returns the order and direction of the list, as a keyset cursor contains them.
 fn order_code(query: &ListQuery) -> &'static str {
     match (query.order(), query.ascending) {
         (Order::CreatedAt, true) => "created+",

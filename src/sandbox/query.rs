@@ -1,8 +1,8 @@
 //! Query parameters of the account list, in all forms that released clients send
 //! (docs/upstreams.md#composio-list-request).
 //!
-//! Arrays are comma-joined, repeated keys, or `name[]`; an empty value means that the parameter is absent; a limit may
-//! be `2.0`. All errors are collected, because the error envelope can list several.
+//! Arrays are joined by commas, repeated, or named `name[]`; an empty value means that the parameter is absent; a limit
+//! may be `2.0`. All errors are collected, because the error envelope can list several.
 
 use super::accounts::{Order, STATUSES};
 

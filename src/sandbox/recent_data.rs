@@ -1,14 +1,15 @@
-//! Recent data: the same rows with timestamps shifted to now, so that age-dependent features show.
+//! Recent data: the same rows with their timestamps shifted to now, so that features that depend on the age of data can
+//! be seen.
 //!
-//! Tests need the same timestamps in every run, people need recent ones. A sandbox therefore starts with fixed
-//! timestamps; the commands `demo` and `sandbox` shift them, and `sandbox --fixed-clock` does not.
+//! Tests need the same timestamps in every run; people need recent ones. So a sandbox starts with fixed timestamps, and
+//! the commands `demo` and `sandbox` (without `--fixed-clock`) shift them.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::{Sandbox, Tenant};
 
-/// The last sync of most integrations in `data/`, which becomes a few minutes ago.
+/// The last sync of most integrations in `data/`; after the shift, it was [`SYNCED_AGO`].
 const SYNCED: i64 = 1_776_421_800;
 const SYNCED_AGO: SignedDuration = SignedDuration::from_mins(4);
 /// Age of the newest account after the shift.

@@ -1,7 +1,8 @@
 //! Deterministic pseudorandom numbers.
 //!
-//! The finalizer of SplitMix64 (Steele, Lea, Flood 2014) is a bijection of 64 bits in three lines: a row's fields
-//! follow from its serial number, without state. Rejected: a crate. Its sequences may change between versions.
+//! Each number is the hash of another one by the finalizer of SplitMix64 (Steele, Lea, Flood 2014), a bijection of 64
+//! bits. So the fields of a row follow from its serial number, without state. Rejected: a crate, whose sequences may
+//! change between versions.
 
 /// Hashes `n` to 64 bits.
 pub(super) fn scatter(n: u64) -> u64 {
@@ -11,13 +12,13 @@ pub(super) fn scatter(n: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// An element of `all`, chosen by `n`; the empty string if the list is empty.
+/// Returns an element of `all`, chosen by `n`; the empty string if the list is empty.
 pub(super) fn pick(all: &[&'static str], n: u64) -> &'static str {
     let place = n.checked_rem(all.len() as u64).unwrap_or_default();
     all.get(place as usize).copied().unwrap_or_default()
 }
 
-/// A UUID derived from `n`.
+/// Returns a UUID derived from `n`.
 pub(super) fn uuid(n: u64) -> String {
     let (a, b) = (scatter(n), scatter(!n));
     format!(

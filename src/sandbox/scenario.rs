@@ -7,7 +7,7 @@ use super::settings::Settings;
 use super::{EmulatedUpstream, Sandbox};
 use http::StatusCode;
 
-/// A scenario of both upstreams.
+/// A state of both upstreams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scenario {
     /// Everything works.

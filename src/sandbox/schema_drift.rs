@@ -1,4 +1,4 @@
-//! Schema drift: the upstreams as they may look in a year, to test tolerant decoders.
+//! Schema drift: responses as the upstreams might return them in a year, to test tolerant decoders.
 //!
 //! It adds fields and enum values, removes optional fields, makes one row per page unusable and changes types of
 //! values.

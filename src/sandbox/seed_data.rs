@@ -1,7 +1,7 @@
 //! The initial accounts of a sandbox, distributed over twenty toolkits.
 //!
-//! Serial 0 is the newest account for any number of accounts, so an id means the same account in small and large
-//! sandboxes. Toolkits alternate instead of being random: the newest 20 accounts have one of each toolkit, and every
+//! The newest account has the serial 0, whatever the number of accounts, so an id is the same account in small and
+//! large sandboxes. Toolkits alternate and are not random: the newest 20 accounts have one of each toolkit, and every
 //! page is evenly mixed.
 
 use jiff::{SignedDuration, Timestamp};
@@ -20,9 +20,9 @@ const NEWEST: i64 = 1_776_420_000;
 const STEP_SECONDS: i64 = 420;
 /// One of this many accounts is SHARED.
 const SHARED_EVERY: u64 = 25;
-/// With skew, this many of the newest accounts belong to the first toolkit …
+/// With skew, number of the newest accounts, which all belong to the first toolkit.
 const SKEWED: u64 = 3_000;
-/// … and there are at least this many in all, so that every other toolkit has 350 PRIVATE ones.
+/// With skew, minimum number of all accounts, so that every other toolkit has 350 PRIVATE ones.
 const SKEWED_AT_LEAST: usize = 10_400;
 
 /// Generates `settings.accounts` accounts. `salt` determines the ids, `user` the user ids of a tenant.
@@ -32,7 +32,7 @@ pub(super) fn generate(settings: &Settings, salt: u64, user: &str) -> Accounts {
     Accounts::of((0..count).map(|serial| account(serial, count, skewed, salt, user)).collect())
 }
 
-/// Account number `serial` of `count`, of which the first `skewed` belong to the first toolkit.
+/// Creates account number `serial` of `count`, of which the first `skewed` belong to the first toolkit.
 ///
 /// PRIVATE and SHARED accounts alternate separately, so that default lists are evenly mixed.
 fn account(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account {
@@ -48,7 +48,7 @@ fn account(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Accou
     let toolkits = TOOLKITS.len() as u64;
     let (toolkit, auth_scheme) = TOOLKITS.get((turn % toolkits) as usize).copied().unwrap_or_default();
 
-    // Every 50th has the timestamp of the one before, so that equal timestamps also occur at page boundaries.
+    // Every 50th account has the timestamp of the one before, so that equal timestamps also occur at page boundaries.
     let private = serial - after / SHARED_EVERY;
     let tied = i64::from(!shared && private > 0 && private.is_multiple_of(50));
     let created = NEWEST - (serial as i64 - tied) * STEP_SECONDS;
@@ -56,7 +56,7 @@ fn account(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Accou
     let random = scatter(serial ^ salt.rotate_left(32));
     let updated_at = created_at + SignedDuration::from_millis((1_000 + random % 2_592_000_000) as i64);
 
-    // Shifted by one each round, so that a user gets all toolkits.
+    // Shifted by one in each round of toolkits, so that a user gets all toolkits.
     let users = (count / 8).max(1);
     Account {
         id: id(serial, salt),

@@ -53,7 +53,7 @@ impl Default for Settings {
     }
 }
 
-/// All accounts are in memory, about 250 bytes each.
+/// Parses a number of accounts. It is limited because all are in memory, about 250 bytes each.
 fn up_to_a_million(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number <= 1_000_000 => Ok(number),

@@ -1,7 +1,7 @@
-//! The page behind a link's `redirect_url`: "Allow" completes the connection, "Deny" fails it.
+//! The page at a link's `redirect_url`: "Allow" completes the connection, "Deny" fails it.
 //!
-//! Afterwards the browser is redirected to the link's `callback_url` with `status` and `connected_account_id`; without
-//! one the page says that the tab can be closed.
+//! The browser is then redirected to the link's `callback_url` with `status` and `connected_account_id`; without one,
+//! the page says that the tab can be closed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +53,7 @@ impl Links {
     }
 }
 
-/// The pressed button.
+/// The submitted form: which button was pressed.
 #[derive(Deserialize)]
 pub(super) struct Decision {
     decision: String,

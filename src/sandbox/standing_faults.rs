@@ -1,8 +1,8 @@
 //! `/__faults/{upstream}`: applies a fault to every request to an upstream, while another program runs against the
 //! sandbox.
 //!
-//! The fault is the value of `X-Emulate`, as for a single request. In process, [`super::Sandbox::emulate`] does the
-//! same.
+//! The fault is the value of `X-Emulate`, as for a single request. A test in this process calls
+//! [`super::Sandbox::emulate`].
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};

@@ -1,7 +1,7 @@
-//! `state.val`: the fields of an account's authentication, by scheme and status, and their values.
+//! `state.val` of an account: which fields it has, by scheme and status, and their values.
 //!
-//! The table is that of docs/upstreams.md#composio-connection-state. Values depend on the field's name, and any name
-//! that is not known to be harmless gets a canary, so a field that is added to the table cannot be forgotten.
+//! The table is that of docs/upstreams.md#composio-connection-state. Every field that is not listed as harmless in
+//! [`value`] gets a canary, including fields that are added to the table later.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +20,7 @@ const EXPIRED: &[&str] = &["EXPIRED"];
 const ERROR: &[&str] = &["error?", "error_description?"];
 const REDIRECT: &[&str] = &["state_prefix?", "long_redirect_url?"];
 
-/// Scheme, statuses, and the fields of such a `val` besides `status` and the common ones; `?` = optional.
+/// Scheme, statuses, and groups of the fields that a `val` has besides `status` and the common ones; `?` = optional.
 type Variant = (&'static str, &'static [&'static str], &'static [&'static [&'static str]]);
 
 const VARIANTS: &[Variant] = &[
@@ -129,8 +129,8 @@ const VARIANTS: &[Variant] = &[
     ("S2S_OAUTH2", EXPIRED, &[&["expired_at?"]]),
 ];
 
-/// The fields of any `val`: the 22 common ones, SPEC3's `displayName`, those of core's own schema, and one of no
-/// schema, because `val` is open.
+/// The fields that any `val` can have: the 22 common ones; then `displayName` and others, which only other published
+/// schemas have; and last one that no schema has, because `val` is open.
 const COMMON: &[&str] = &[
     "subdomain",
     "your-domain",
@@ -163,12 +163,13 @@ const COMMON: &[&str] = &[
 
 /// Returns the account's `state`.
 pub(super) fn state(account: &Account) -> Value {
-    // CIMD_OAUTH has no typed variant anywhere; dynamic registration is the most similar one.
+    // No document describes the fields of CIMD_OAUTH; dynamic registration is the most similar scheme.
     let scheme = if account.auth_scheme == "CIMD_OAUTH" { "DCR_OAUTH" } else { account.auth_scheme };
     let of = |status: &str| {
         VARIANTS.iter().find(|(known, statuses, _)| *known == scheme && statuses.contains(&status))
     };
-    // A scheme without a variant for the account's status keeps the last one: both then disagree, as upstream.
+    // If the table has no fields for the account's status, `val` has those of an active one: both statuses then differ,
+    // as they can in the real API.
     let (status, variant) = match of(account.status) {
         Some(variant) => (account.status, Some(variant)),
         None => ("ACTIVE", of("ACTIVE")),

@@ -1,5 +1,5 @@
-//! Two tenants that share only toolkit slugs, so that a leak between them is visible; and keys whose responses are
-//! fixed documents.
+//! Two tenants that have nothing but toolkit slugs in common, so that a leak between them is visible; and keys whose
+//! responses are fixed documents.
 
 use std::sync::RwLock;
 
@@ -79,7 +79,7 @@ impl Tenants {
 pub(super) enum Access {
     /// Access to a tenant's data.
     Data(Tenant),
-    /// Fixed documents, byte for byte: the list and, for Composio, every single account.
+    /// A fixed list, byte for byte. For Composio, every single account is then a fixed 404.
     Document(&'static str),
     /// Read access to a tenant's data.
     ReadOnly(Tenant),

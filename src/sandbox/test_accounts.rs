@@ -1,7 +1,7 @@
 //! `/__accounts/{id}`: adds and removes accounts while clients page through a list.
 //!
-//! It uses the tenant's Composio key, so that a test of a client can change a list between two pages with curl. In
-//! process, [`super::Sandbox::change_accounts`] can do more.
+//! The Composio key selects the tenant, so that a test of a client can change a list between two pages with curl. A
+//! test in this process calls [`super::Sandbox::change_accounts`], which can do more.
 
 use axum::extract::{Path, Query, State};
 use http::{HeaderMap, StatusCode};
