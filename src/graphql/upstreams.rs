@@ -137,7 +137,12 @@ pub(super) struct UpstreamCacheStatistics {
 /// Returns both upstreams.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
     let shows_details = operation(ctx).caller().view().is_full();
-    operation(ctx).loader().sources().into_iter().map(|source| Upstream { source, shows_details }).collect()
+    operation(ctx)
+        .loader()
+        .upstream_overviews()
+        .into_iter()
+        .map(|source| Upstream { source, shows_details })
+        .collect()
 }
 
 pub(super) struct UpstreamMutations;

@@ -22,46 +22,49 @@ use futures_util::task::{ArcWake, AtomicWaker, FutureObj, Spawn, SpawnError, wak
 
 /// Collects an operation's batches and runs them between the polls of its execution.
 #[derive(Clone, Default)]
-pub struct BatchScheduler(Arc<Mutex<Vec<FutureObj<'static, ()>>>>, Arc<LastInLine>);
+pub struct BatchScheduler {
+    /// Batches that were requested since the last poll of the execution.
+    requested: Arc<Mutex<Vec<FutureObj<'static, ()>>>>,
+    idle: Arc<IdleWaiters>,
+}
 
 /// Futures that wait until the execution waits for no batch any more.
 #[derive(Default)]
-struct LastInLine {
+struct IdleWaiters {
     is_released: AtomicBool,
     wakers: Mutex<Vec<Waker>>,
 }
 
-impl LastInLine {
+impl IdleWaiters {
     /// Releases the waiting futures. Returns whether there were any.
     fn release(&self) -> bool {
         let wakers = std::mem::take(&mut *self.wakers.lock().unwrap_or_else(PoisonError::into_inner));
         self.is_released.store(!wakers.is_empty(), Ordering::Release);
-        let are_waiting = !wakers.is_empty();
+        let had_waiters = !wakers.is_empty();
         wakers.into_iter().for_each(Waker::wake);
-        are_waiting
+        had_waiters
     }
 }
 
 impl Spawn for BatchScheduler {
     fn spawn_obj(&self, batch: FutureObj<'static, ()>) -> Result<(), SpawnError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
+        self.requested.lock().unwrap_or_else(PoisonError::into_inner).push(batch);
         Ok(())
     }
 }
 
 impl BatchScheduler {
     fn take(&self) -> Vec<FutureObj<'static, ()>> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.requested.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Waits until all other fields of the execution have their values.
     pub async fn after_all_others(&self) {
-        let Self(_, last) = self;
         poll_fn(|ctx| {
-            if last.is_released.load(Ordering::Acquire) {
+            if self.idle.is_released.load(Ordering::Acquire) {
                 return Poll::Ready(());
             }
-            last.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(ctx.waker().clone());
+            self.idle.wakers.lock().unwrap_or_else(PoisonError::into_inner).push(ctx.waker().clone());
             Poll::Pending
         })
         .await;
@@ -93,7 +96,7 @@ impl BatchScheduler {
                 while let Poll::Ready(Some(())) = running.poll_next_unpin(ctx) {
                     has_ended = true;
                 }
-                if !has_ended && (!running.is_empty() || !self.1.release()) {
+                if !has_ended && (!running.is_empty() || !self.idle.release()) {
                     return Poll::Pending;
                 }
             }

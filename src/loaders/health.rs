@@ -36,18 +36,18 @@ impl HealthEvaluator {
     /// Evaluates an integration.
     #[must_use]
     pub fn provider(&self, provider: &Provider) -> HealthVerdict {
-        self.recorded(self.rules.evaluate_provider(provider, self.now))
+        self.record_next_change(self.rules.evaluate_provider(provider, self.now))
     }
 
     /// Evaluates an account.
     #[must_use]
     pub fn account(&self, account: &ConnectedAccount) -> HealthVerdict {
-        self.recorded(self.rules.evaluate_account(account, self.now))
+        self.record_next_change(self.rules.evaluate_account(account, self.now))
     }
 
-    fn recorded(&self, verdict: HealthVerdict) -> HealthVerdict {
+    fn record_next_change(&self, verdict: HealthVerdict) -> HealthVerdict {
         if let Some(moment) = verdict.changes_at {
-            self.stats.changes_at(self.clock.instant(moment));
+            self.stats.record_change_at(self.clock.instant(moment));
         }
         verdict
     }

@@ -102,14 +102,14 @@ impl OperationStats {
     /// Creates the statistics of an operation that starts now and waits for upstreams until `until`. Single
     /// calls are recorded only if `is_traced` is true.
     #[must_use]
-    pub fn begin(is_traced: bool, until: Instant) -> Self {
+    pub fn new(is_traced: bool, until: Instant) -> Self {
         let (deadline, calls_made) = (UpstreamDeadline::new(until), Default::default());
         Self { started: Instant::now(), deadline, is_traced, calls_made, entries: Mutex::default() }
     }
 
     /// Creates the statistics of a background task, which has no deadline and no client.
     pub(super) fn background() -> Self {
-        Self { deadline: UpstreamDeadline::never(), ..Self::begin(false, Instant::now()) }
+        Self { deadline: UpstreamDeadline::never(), ..Self::new(false, Instant::now()) }
     }
 
     /// Whether the client requested a trace.
@@ -139,53 +139,59 @@ impl OperationStats {
     }
 
     /// Records that the response changes at `instant` by the passage of time alone.
-    pub(super) fn changes_at(&self, instant: Instant) {
+    pub(super) fn record_change_at(&self, instant: Instant) {
         self.change(|entries| {
             entries.changes_at = Some(entries.changes_at.map_or(instant, |known| known.min(instant)));
         });
     }
 
     /// Records a read: its source, its duration and its result.
-    pub(super) fn enter<T>(
+    pub(super) fn record_read<T>(
         &self,
         upstream: UpstreamName,
-        asked: impl FnOnce() -> String,
-        asked_at: Instant,
+        description: impl FnOnce() -> String,
+        started_at: Instant,
         source: ValueSource,
         result: &Result<Cached<T>, UpstreamError>,
     ) {
         if let Ok(cached) = result {
-            self.uses(cached.freshness);
+            self.record_freshness(cached.freshness);
         }
-        self.enter_call(upstream, asked, asked_at, source, result.as_ref().err());
+        self.record_call(upstream, description, started_at, source, result.as_ref().err());
     }
 
     /// Records a write, whose result has no age.
-    pub(super) fn enter_write<T>(
+    pub(super) fn record_write<T>(
         &self,
         action: &'static str,
-        asked_at: Instant,
+        started_at: Instant,
         result: &Result<T, UpstreamError>,
     ) {
-        let asked = || action.to_owned();
-        self.enter_call(UpstreamName::Composio, asked, asked_at, ValueSource::Fetched, result.as_ref().err());
+        let description = || action.to_owned();
+        self.record_call(
+            UpstreamName::Composio,
+            description,
+            started_at,
+            ValueSource::Fetched,
+            result.as_ref().err(),
+        );
     }
 
-    fn enter_call(
+    fn record_call(
         &self,
         upstream: UpstreamName,
-        asked: impl FnOnce() -> String,
-        asked_at: Instant,
+        description: impl FnOnce() -> String,
+        started_at: Instant,
         source: ValueSource,
         error: Option<&UpstreamError>,
     ) {
         if source == ValueSource::Fetched && !error.is_some_and(UpstreamError::is_held) {
             let [leadlex, composio] = &self.calls_made;
-            let made = match upstream {
+            let counter = match upstream {
                 UpstreamName::Leadlex => leadlex,
                 UpstreamName::Composio => composio,
             };
-            made.fetch_add(1, Ordering::Relaxed);
+            counter.fetch_add(1, Ordering::Relaxed);
         }
         if !self.is_traced {
             return;
@@ -195,21 +201,21 @@ impl OperationStats {
             ValueSource::Joined => entries.saved.by_joining += 1,
             ValueSource::Fetched => entries.calls.push(Call {
                 upstream: upstream.to_string(),
-                asked: asked(),
-                started_at_ms: milliseconds(asked_at - self.started),
-                took_ms: milliseconds(asked_at.elapsed()),
+                asked: description(),
+                started_at_ms: milliseconds(started_at - self.started),
+                took_ms: milliseconds(started_at.elapsed()),
                 outcome: error.map_or("OK", |error| error.failure.code()),
             }),
         });
     }
 
     /// Records that the response contains a part with this freshness.
-    pub(super) fn uses(&self, part: Freshness) {
+    pub(super) fn record_freshness(&self, part: Freshness) {
         self.change(|entries| entries.freshness = Freshness::of(entries.freshness.into_iter().chain([part])));
     }
 
     /// Records the problems of a part. They replace those of an earlier read of the same part.
-    pub(super) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
+    pub(super) fn record_problems(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
         self.change(|entries| match problems.is_empty() {
             true if entries.problems.is_empty() => {}
             true => drop(entries.problems.remove(&part())),
@@ -225,12 +231,12 @@ impl OperationStats {
     }
 
     /// Records values that were already cached.
-    pub(super) fn save_by_cache(&self, values: usize) {
+    pub(super) fn record_saved_by_cache(&self, values: usize) {
         self.change(|entries| entries.saved.by_cache += values);
     }
 
     /// Records calls that were avoided by batching.
-    pub(super) fn save_by_batching(&self, calls: usize) {
+    pub(super) fn record_saved_by_batching(&self, calls: usize) {
         self.change(|entries| entries.saved.by_batching += calls);
     }
 

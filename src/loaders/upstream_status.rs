@@ -1,6 +1,6 @@
 //! Status of both upstreams for one caller, and refreshes on demand.
 //!
-//! Extends [`OperationLoader`] with [`OperationLoader::sources`], which reports status and cache statistics, and
+//! Extends [`OperationLoader`] with [`OperationLoader::upstream_overviews`], which reports status and cache statistics, and
 //! [`OperationLoader::refresh`], which expires cached data and reads it again. Both concern only the caller's own
 //! credentials.
 
@@ -31,7 +31,7 @@ pub struct UpstreamOverview {
 impl OperationLoader {
     /// Returns the status of both upstreams, without an upstream call.
     #[must_use]
-    pub fn sources(&self) -> [UpstreamOverview; 2] {
+    pub fn upstream_overviews(&self) -> [UpstreamOverview; 2] {
         let (providers, lists) = (&self.sources.providers, &self.sources.lists);
         let (leadlex, composio) = (self.tenant.leadlex.as_ref(), self.tenant.composio.as_ref());
         [
@@ -56,10 +56,10 @@ impl OperationLoader {
     ///
     /// The first lists are the providers and the first page of accounts. If the rate limit of an upstream allows no
     /// call, nothing is expired there. The time from which a refresh is allowed is then returned.
-    pub async fn refresh(&self, only: Option<UpstreamName>) -> Option<Timestamp> {
-        let is_meant = |name| only.is_none_or(|only| only == name);
+    pub async fn refresh(&self, upstream: Option<UpstreamName>) -> Option<Timestamp> {
+        let is_selected = |name| upstream.is_none_or(|upstream| upstream == name);
         let providers = async {
-            let credential = self.tenant.leadlex.as_ref().filter(|_| is_meant(UpstreamName::Leadlex))?;
+            let credential = self.tenant.leadlex.as_ref().filter(|_| is_selected(UpstreamName::Leadlex))?;
             let providers = &self.sources.providers;
             let wait = providers.client().refresh_wait(credential);
             if wait.is_none() {
@@ -70,7 +70,7 @@ impl OperationLoader {
             wait
         };
         let accounts = async {
-            let reader = self.reader().filter(|_| is_meant(UpstreamName::Composio))?;
+            let reader = self.reader().filter(|_| is_selected(UpstreamName::Composio))?;
             let lists = &self.sources.lists;
             let wait = lists.client().refresh_wait(&reader.credential);
             if wait.is_none() {

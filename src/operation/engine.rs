@@ -233,7 +233,7 @@ impl OperationEngine {
         deadline: Deadline,
     ) -> (OperationResponse, Option<Freshness>) {
         let label = Arc::clone(&prepared.resolved.label);
-        let stats = || OperationStats::begin(is_traced, deadline.waits);
+        let stats = || OperationStats::new(is_traced, deadline.waits);
         let Some(admission) = &self.admission else {
             let (response, parts) = self.execute(prepared, caller, stats(), None).await;
             return (response.of(&label), parts);

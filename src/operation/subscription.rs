@@ -210,7 +210,7 @@ impl Subscription {
 
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let request = self.prepared.clone().into_request();
-        let (stats, view) = (Arc::new(OperationStats::begin(false, deadline.waits)), self.caller.view());
+        let (stats, view) = (Arc::new(OperationStats::new(false, deadline.waits)), self.caller.view());
         let executed =
             self.engine.executor.execute_event(request, self.caller.clone(), Arc::clone(&stats), event);
         match AssertUnwindSafe(executed).catch_unwind().await {

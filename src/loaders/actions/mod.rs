@@ -233,7 +233,7 @@ impl Write<'_> {
             }
         }
         let (client, credential) = (self.context.sources.lists.client(), &self.reader.credential);
-        let (mut revoked_tokens, asked_at) = (None, Instant::now());
+        let (mut revoked_tokens, started_at) = (None, Instant::now());
         let written = match &self.request {
             ActionRequest::SetEnabled { enabled, .. } => client.set_enabled(credential, id, *enabled).await,
             ActionRequest::Rename { alias, .. } => client.rename(credential, id, alias).await,
@@ -243,7 +243,7 @@ impl Write<'_> {
             }
             ActionRequest::Connect { .. } | ActionRequest::Reconnect { .. } => return Err(internal().into()),
         };
-        self.settle(asked_at, &written).await;
+        self.settle(started_at, &written).await;
         match written {
             Ok(()) => {}
             Err(error) if error.is_outcome_unknown() => self.confirm(id).await?,
@@ -287,9 +287,9 @@ impl Write<'_> {
             alias: options.alias.as_deref().map(Into::into),
             callback_url: options.callback_url.as_deref().map(Into::into),
         };
-        let (client, asked_at) = (self.context.sources.lists.client(), Instant::now());
+        let (client, started_at) = (self.context.sources.lists.client(), Instant::now());
         let started = client.start_link(&self.reader.credential, &link).await;
-        self.settle(asked_at, &started).await;
+        self.settle(started_at, &started).await;
         match started {
             Ok(link) if is_safe(&link) => Ok(ActionResult {
                 account: Some(link.account_id.clone()),
@@ -327,8 +327,8 @@ impl Write<'_> {
 
     /// Records a write. Expires the tenant's accounts, unless the write cannot have changed anything or shown that
     /// cached data is outdated.
-    async fn settle<T>(&self, asked_at: Instant, written: &Result<T, UpstreamError>) {
-        self.context.stats.enter_write(self.request.action().name(), asked_at, written);
+    async fn settle<T>(&self, started_at: Instant, written: &Result<T, UpstreamError>) {
+        self.context.stats.record_write(self.request.action().name(), started_at, written);
         let is_unchanged = written.as_ref().is_err_and(|error| {
             !error.is_outcome_unknown() && !matches!(error.status, Some(400 | 404 | 409 | 422))
         });

@@ -27,7 +27,7 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 const HOT_READS: u32 = 2;
 
 /// Divisor of the lifetime. A hot entry is refreshed in the last tenth of its lifetime.
-const EARLY_PART: u32 = 10;
+const EARLY_REFRESH_DIVISOR: u32 = 10;
 
 /// Delay of the next fetch after a failed one. Each further failure doubles it, up to `RETRY_AFTER_MAX`.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ const UPSTREAM_RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Divisor of the limit. An entry of more than this part of the limit is heavy and is weighed at once.
-const HEAVY_PART: u64 = 64;
+const HEAVY_DIVISOR: u64 = 64;
 
 /// Approximate overhead of an entry in moka.
 const ENTRY_BYTES: usize = 160;
@@ -72,7 +72,7 @@ pub(crate) enum CacheLookup<V> {
     Fresh { cached: Cached<V>, refresh: bool },
     /// Past its lifetime, but may be served; `refresh` as above. `is_deferred` is true if the last fetch has just
     /// failed or the rate limit allows no call, so that a fetch now is useless.
-    Stale { cached: Cached<V>, refresh: bool, is_held: bool },
+    Stale { cached: Cached<V>, refresh: bool, is_deferred: bool },
     /// Must be fetched; may be served only if that fails.
     Old,
     /// No entry that may be served.
@@ -86,7 +86,7 @@ struct Entry<V> {
     fetched: Instant,
     fresh_until: Instant,
     /// Time before which no fetch is made: the last one failed, or the rate limit allowed no call.
-    held_until: Option<Instant>,
+    deferred_until: Option<Instant>,
     failures: u32,
     reads: Arc<AtomicU32>,
     /// Whether a caller has already started a refresh.
@@ -102,7 +102,7 @@ where
     V: Weigh + Clone + Send + Sync + 'static,
 {
     pub(crate) fn new(upstream_cache: Arc<UpstreamCache<K::Upstream>>, limit_bytes: u64) -> Self {
-        let counted = Arc::clone(&upstream_cache);
+        let listener_cache = Arc::clone(&upstream_cache);
         let entries = moka::sync::Cache::builder()
             .max_capacity(limit_bytes)
             .weigher(|key: &K, entry: &Entry<V>| {
@@ -111,10 +111,10 @@ where
             })
             .eviction_listener(move |key: Arc<K>, _, cause| {
                 let credential = key.credential();
-                counted.of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
+                listener_cache.state_of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
                 if cause.was_evicted() {
                     // Invalidates responses that were built from the evicted entry.
-                    counted.changed(&*key);
+                    listener_cache.advance_revision(&*key);
                 }
             })
             // This only frees memory. `usable` checks the expiry, against Tokio's clock.
@@ -136,19 +136,19 @@ where
         if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
             return CacheLookup::Old;
         }
-        let is_held = entry.held_until.is_some_and(|until| now < until);
+        let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
         if now < entry.fresh_until {
             let is_hot = entry.reads.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_READS;
-            let is_early = now >= entry.early() && !entry.is_fresh_only;
-            let refresh = is_early && is_hot && !is_held && entry.claim_refresh();
+            let is_early = now >= entry.early_refresh_at() && !entry.is_fresh_only;
+            let refresh = is_early && is_hot && !is_deferred && entry.claim_refresh();
             return CacheLookup::Fresh { cached: self.cached(&entry, now), refresh };
         }
-        if is_held {
-            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh: false, is_held };
+        if is_deferred {
+            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh: false, is_deferred };
         }
         if now < self.revalidate_until(&entry) {
             let refresh = entry.claim_refresh();
-            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh, is_held };
+            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh, is_deferred };
         }
         CacheLookup::Old
     }
@@ -156,7 +156,7 @@ where
     /// Returns the earliest fetch time of a value that is newer than the cached one and was not invalidated.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
         let cached = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
-        cached.max(self.upstream_cache.read_from(&key.credential()))
+        cached.max(self.upstream_cache.min_fetch_time(&key.credential()))
     }
 
     /// Returns the value of a key if it is fresh, without counting a read.
@@ -171,17 +171,17 @@ where
     pub(crate) fn is_available(&self, key: &K) -> bool {
         let now = self.now();
         self.usable(key, now).is_some_and(|entry| {
-            let is_held = entry.held_until.is_some_and(|until| now < until);
+            let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
             let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
-            is_current && (is_held || now < self.revalidate_until(&entry))
+            is_current && (is_deferred || now < self.revalidate_until(&entry))
         })
     }
 
     /// Stores a value that is fresh for `fresh_for` from the start of its fetch. Its lifetime is reduced at random, so
     /// that entries that were fetched together do not expire together.
     pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
-        let most = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
-        let fresh_until = began.at + fresh_for.mul_f64(1.0 - most * fastrand::f64());
+        let max_jitter = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
+        let fresh_until = began.at + fresh_for.mul_f64(1.0 - max_jitter * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
         let mut cached = self.cached(&entry, self.now());
         // For the callers that waited, the newest value is fresh even if its lifetime has ended.
@@ -189,7 +189,7 @@ where
         if fresh_until <= self.now() {
             cached.freshness.changes_at = cached.freshness.changes_at.min(self.now());
         }
-        self.upstream_cache.opened(&key.credential());
+        self.upstream_cache.record_accepted_key(&key.credential());
         if !fresh_for.is_zero() {
             self.put(key, entry);
         }
@@ -234,15 +234,15 @@ where
         }
         let now = self.now();
         let mut entry = self.usable(key, now)?;
-        let requested = error.retry_after.unwrap_or_default();
-        let wait = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
-            requested
+        let requested_delay = error.retry_after.unwrap_or_default();
+        let delay = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
+            requested_delay
         } else {
             entry.failures = entry.failures.saturating_add(1);
             let backoff = RETRY_AFTER * 2_u32.saturating_pow(entry.failures.saturating_sub(1)).min(64);
-            backoff.min(RETRY_AFTER_MAX).max(requested.min(UPSTREAM_RETRY_AFTER_MAX))
+            backoff.min(RETRY_AFTER_MAX).max(requested_delay.min(UPSTREAM_RETRY_AFTER_MAX))
         };
-        entry.held_until = Some(now + wait);
+        entry.deferred_until = Some(now + delay);
         if entry.epoch != began.epoch {
             // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.epoch = began.epoch;
@@ -295,10 +295,10 @@ where
             return;
         }
         let weight = key.weight_bytes() + entry.value.weight_bytes();
-        self.upstream_cache.of(&key.credential()).entries.fetch_add(1, Ordering::Relaxed);
+        self.upstream_cache.state_of(&key.credential()).entries.fetch_add(1, Ordering::Relaxed);
         self.entries.insert(key.clone(), entry);
-        self.upstream_cache.changed(&key);
-        if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_PART {
+        self.upstream_cache.advance_revision(&key);
+        if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_DIVISOR {
             // moka weighs up to 64 insertions late.
             self.entries.run_pending_tasks();
         }
@@ -307,7 +307,7 @@ where
     fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
         dependencies::record(key);
         let entry = self.entries.get(key)?;
-        if !self.upstream_cache.shows(&key.credential(), entry.epoch) {
+        if !self.upstream_cache.may_serve(&key.credential(), entry.epoch) {
             self.entries.invalidate(key);
             return None;
         }
@@ -336,21 +336,22 @@ where
             0 => FreshnessState::Stale,
             _ => FreshnessState::StaleOnError,
         };
-        let steps = [
-            Some(entry.early()),
+        let state_changes = [
+            Some(entry.early_refresh_at()),
             Some(entry.fresh_until),
-            entry.held_until,
+            entry.deferred_until,
             Some(self.revalidate_until(entry)),
             // A failure can defer the next attempt beyond the stale-while-revalidate window.
             Some(self.usable_until(entry)),
         ];
-        let changes_at = steps.into_iter().flatten().filter(|step| *step > now).min();
+        let changes_at = state_changes.into_iter().flatten().filter(|step| *step > now).min();
         let clock = &self.upstream_cache.clock;
-        let due = entry.held_until.map_or(entry.fresh_until, |until| until.max(entry.fresh_until));
+        let refresh_due_at =
+            entry.deferred_until.map_or(entry.fresh_until, |until| until.max(entry.fresh_until));
         let freshness = Freshness {
             fetched_at: clock.at(entry.fetched),
             state,
-            refresh_due_at: clock.at(due),
+            refresh_due_at: clock.at(refresh_due_at),
             changes_at: changes_at.unwrap_or(now),
             fresh_until: entry.fresh_until,
             epoch: entry.epoch,
@@ -362,13 +363,23 @@ where
 impl<V> Entry<V> {
     fn new(value: V, epoch: u64, fetched: Instant, fresh_until: Instant) -> Self {
         let (reads, is_refreshing) = (Arc::default(), Arc::default());
-        let (held_until, failures, is_fresh_only) = (None, 0, false);
-        Self { value, epoch, fetched, fresh_until, held_until, failures, reads, is_refreshing, is_fresh_only }
+        let (deferred_until, failures, is_fresh_only) = (None, 0, false);
+        Self {
+            value,
+            epoch,
+            fetched,
+            fresh_until,
+            deferred_until,
+            failures,
+            reads,
+            is_refreshing,
+            is_fresh_only,
+        }
     }
 
     /// Earliest instant of a refresh if the entry is hot.
-    fn early(&self) -> Instant {
-        self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_PART
+    fn early_refresh_at(&self) -> Instant {
+        self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_REFRESH_DIVISOR
     }
 
     /// Returns true to the first caller only, until the entry is replaced or its next fetch is deferred.

@@ -97,14 +97,14 @@ where
             kind: self.kind,
             variant: Arc::clone(&self.variant),
         };
-        let arrived = read_one(&self.entries.upstream_cache, request, fetch).await?;
-        Ok((arrived.value, arrived.fetched))
+        let read = read_one(&self.entries.upstream_cache, request, fetch).await?;
+        Ok((read.value, read.fetched))
     }
 
     fn request(&self, keys: Vec<K>, purpose: Purpose) -> BatchRequest<K> {
         let since = |key: &K| match purpose {
             Purpose::Refresh => self.entries.newer_than(key),
-            Purpose::Needed => self.entries.upstream_cache.read_from(&key.credential()),
+            Purpose::Needed => self.entries.upstream_cache.min_fetch_time(&key.credential()),
         };
         let keys = keys
             .into_iter()
@@ -144,7 +144,7 @@ where
     /// fetch.
     fn lookup_uncounted(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.entries.lookup(key);
-        let credential_state = self.entries.upstream_cache.of(&key.credential());
+        let credential_state = self.entries.upstream_cache.state_of(&key.credential());
         let figure = match &lookup {
             CacheLookup::Fresh { .. } => &credential_state.hits,
             CacheLookup::Stale { .. } => &credential_state.stale_served,
@@ -245,8 +245,8 @@ where
         let purpose = match self.lookup_uncounted(&key) {
             CacheLookup::Fresh { cached, refresh } => return self.serve_cached(key, cached, refresh, fetch),
             // A fetch now would fail again or is not allowed, so waiting for one is useless.
-            CacheLookup::Stale { cached, refresh, is_held }
-                if stale_policy == StalePolicy::AllowStale || is_held =>
+            CacheLookup::Stale { cached, refresh, is_deferred }
+                if stale_policy == StalePolicy::AllowStale || is_deferred =>
             {
                 return self.serve_cached(key, cached, refresh, fetch);
             }
@@ -303,13 +303,13 @@ where
         let (entries, request) = (Arc::clone(&self.entries), self.request(vec![key.clone()], purpose));
         async move {
             let began = entries.begin(&key);
-            let (again, store) = (request.clone(), |arrived: ReadValue<V>| {
-                let ReadValue { value, fetched, fresh_for, is_shared } = arrived;
+            let (again, store) = (request.clone(), |read: ReadValue<V>| {
+                let ReadValue { value, fetched, fresh_for, is_shared } = read;
                 let cached = entries.store(key.clone(), value, began.at(fetched), fresh_for);
                 FlightResult { cached, is_shared }
             });
             let error = match read_one(&entries.upstream_cache, request, fetch(purpose)).await {
-                Ok(arrived) => return Ok(store(arrived)),
+                Ok(read) => return Ok(store(read)),
                 Err(error) => error,
             };
             if let Some(cached) = entries.defer_retry(&key, began, &error) {
@@ -336,9 +336,9 @@ async fn read_one<K: CacheKey, V: CacheValue>(
     };
     // Boxed: as in `get`.
     let read = Box::pin(upstream_cache.read(request, fetch));
-    let BatchResult { arrived, failed } = guarded(K::Upstream::NAME, read.map(Ok)).await?;
+    let BatchResult { values, error } = guarded(K::Upstream::NAME, read.map(Ok)).await?;
     let missing = || UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal);
-    arrived.into_values().next().ok_or_else(|| failed.unwrap_or_else(missing))
+    values.into_values().next().ok_or_else(|| error.unwrap_or_else(missing))
 }
 
 #[cfg(test)]

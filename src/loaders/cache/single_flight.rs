@@ -60,7 +60,7 @@ where
         &self,
         key: K,
         finished: impl FnOnce() -> Option<T>,
-        flight: impl Future<Output = T> + Send + 'static,
+        work: impl Future<Output = T> + Send + 'static,
     ) -> (T, ValueSource) {
         let ((flight, origin), source) = {
             let mut flights = lock(&self.flights);
@@ -69,7 +69,7 @@ where
             } else if let Some(value) = finished() {
                 return (value, ValueSource::Cached);
             } else {
-                let flight = self.spawn(key.clone(), flight);
+                let flight = self.spawn(key.clone(), work);
                 flights.insert(key, flight.clone());
                 (flight, ValueSource::Fetched)
             }
@@ -81,22 +81,22 @@ where
     }
 
     /// Starts the work of this key in the background, unless it is in flight.
-    pub(crate) fn start(&self, key: K, flight: impl Future<Output = T> + Send + 'static) {
+    pub(crate) fn start(&self, key: K, work: impl Future<Output = T> + Send + 'static) {
         if let Entry::Vacant(vacant) = lock(&self.flights).entry(key.clone()) {
-            vacant.insert(self.spawn(key, flight));
+            vacant.insert(self.spawn(key, work));
         }
     }
 
-    fn spawn(&self, key: K, flight: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+    fn spawn(&self, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
-        let flight = async move {
+        let work = async move {
             // Created inside the task: a runtime that shuts down drops a new task immediately. The map is
             // locked at that time, so dropping `FlightGuard` there would deadlock.
             let _ended = FlightGuard { flights, key };
-            flight.await
+            work.await
         };
         // The task logs within the span of the request that started it.
-        let task = tokio::spawn(traces::in_current_trace(flight).in_current_span());
+        let task = tokio::spawn(traces::in_current_trace(work).in_current_span());
         let on_panic = Arc::clone(&self.on_panic);
         let flight = async move { task.await.unwrap_or_else(|error| on_panic(error)) }.boxed().shared();
         (flight, SpanOrigin::here())
@@ -104,7 +104,7 @@ where
 }
 
 /// Timeout of a whole fetch, including all its calls.
-const DEADLINE: Duration = Duration::from_secs(60);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a fetch with a timeout. A panic of the fetch results in an internal error.
 pub(crate) async fn guarded<T>(
@@ -112,7 +112,7 @@ pub(crate) async fn guarded<T>(
     fetch: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {
     let guarded = AssertUnwindSafe(fetch).catch_unwind();
-    match tokio::time::timeout(DEADLINE, guarded).await {
+    match tokio::time::timeout(FETCH_TIMEOUT, guarded).await {
         Ok(Ok(fetched)) => fetched,
         Ok(Err(_panic)) => Err(UpstreamError::new(upstream, UpstreamFailure::Internal)),
         Err(_elapsed) => Err(UpstreamError::new(upstream, UpstreamFailure::Timeout)),

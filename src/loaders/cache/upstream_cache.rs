@@ -41,7 +41,7 @@ pub struct UpstreamCache<U> {
     on_expiry: Option<ExpiryHook<U>>,
     /// Next epoch or revision. Numbers are unique over all credentials, so that a credential whose state was evicted
     /// never gets an earlier number again.
-    next: AtomicU64,
+    next_number: AtomicU64,
 }
 
 /// Function that is called with a credential whose entries expire.
@@ -55,17 +55,17 @@ pub(crate) struct CredentialState {
     /// Revisions of the groups of keys.
     group_revisions: [AtomicU64; GROUPS],
     /// First epoch whose entries may be served. Entries of earlier epochs are withdrawn.
-    shown_from: AtomicU64,
+    first_served_epoch: AtomicU64,
     /// Time of the last expiry by this replica. A value that was fetched earlier, on any replica, is outdated.
-    read_from: Mutex<Option<Instant>>,
+    min_fetch_time: Mutex<Option<Instant>>,
     /// Whether the other replicas were notified that the key is rejected. Reset by a successful read.
-    is_told_refused: AtomicBool,
+    is_rejection_sent: AtomicBool,
     pub(crate) shared: Option<Arc<SharedPartition>>,
     pub(crate) entries: AtomicI64,
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) stale_served: AtomicU64,
-    dropped: watch::Sender<ExpiryNotice>,
+    expiries: watch::Sender<ExpiryNotice>,
 }
 
 /// Notice that all entries of a credential were expired.
@@ -125,13 +125,13 @@ impl<U: Upstream> UpstreamCache<U> {
         on_expiry: Option<ExpiryHook<U>>,
     ) -> Self {
         let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
-        let (reads, next) = (ReadCounts::default(), AtomicU64::new(1));
-        Self { settings, clock, reads, by_credential, shared, on_expiry, next }
+        let (reads, next_number) = (ReadCounts::default(), AtomicU64::new(1));
+        Self { settings, clock, reads, by_credential, shared, on_expiry, next_number }
     }
 
     /// Returns the revision of some groups of a credential's keys: the newest one, because revisions only grow.
     pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> u64 {
-        let state = self.of(credential);
+        let state = self.state_of(credential);
         let selected = (0..GROUPS).zip(&state.group_revisions).filter(|(group, _)| groups >> group & 1 == 1);
         let revisions = selected.map(|(_, revision)| revision.load(Ordering::Acquire));
         revisions.fold(state.revision.load(Ordering::Acquire), u64::max)
@@ -140,9 +140,9 @@ impl<U: Upstream> UpstreamCache<U> {
     /// Expires all entries of a credential, on all replicas. They are fetched again before they are served, and are the
     /// fallback if that fails.
     pub fn expire(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
-        let credential_state = self.of(credential);
+        let credential_state = self.state_of(credential);
         // Values that were fetched earlier are rejected even if other replicas have not received the invalidation yet.
-        *credential_state.read_from.lock().unwrap_or_else(PoisonError::into_inner) =
+        *credential_state.min_fetch_time.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(self.clock.instant_now());
         self.invalidate_shared(&credential_state, Some(cause));
         self.expire_here(credential, cause);
@@ -153,15 +153,15 @@ impl<U: Upstream> UpstreamCache<U> {
         if let Some(on_expiry) = &self.on_expiry {
             on_expiry(credential);
         }
-        let credential_state = self.of(credential);
-        credential_state.epoch.store(self.next(), Ordering::Release);
-        credential_state.revision.fetch_max(self.next(), Ordering::AcqRel);
-        credential_state.dropped.send_replace(ExpiryNotice { cause });
+        let credential_state = self.state_of(credential);
+        credential_state.epoch.store(self.next_number(), Ordering::Release);
+        credential_state.revision.fetch_max(self.next_number(), Ordering::AcqRel);
+        credential_state.expiries.send_replace(ExpiryNotice { cause });
     }
 
     /// Returns the earliest acceptable fetch time for a credential's values, on any replica.
-    pub(crate) fn read_from(&self, credential: &Fingerprint<U>) -> Option<Instant> {
-        *self.of(credential).read_from.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn min_fetch_time(&self, credential: &Fingerprint<U>) -> Option<Instant> {
+        *self.state_of(credential).min_fetch_time.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn invalidate_shared(&self, credential_state: &CredentialState, cause: Option<ChangeCause>) {
@@ -180,19 +180,19 @@ impl<U: Upstream> UpstreamCache<U> {
 
     /// Subscribes to expiries of all entries of a credential.
     pub(crate) fn expiries(&self, credential: &Fingerprint<U>) -> watch::Receiver<ExpiryNotice> {
-        self.of(credential).dropped.subscribe()
+        self.state_of(credential).expiries.subscribe()
     }
 
     /// Withdraws all earlier entries of a credential, because the upstream rejects its key. `began` is the epoch in
     /// which the rejected call began. If the entries were withdrawn after that, the call proves nothing about later
     /// reads and is ignored.
     pub(crate) fn withdraw(&self, credential: &Fingerprint<U>, began: u64) {
-        let credential_state = self.of(credential);
-        if began < credential_state.shown_from.load(Ordering::Acquire) {
+        let credential_state = self.state_of(credential);
+        if began < credential_state.first_served_epoch.load(Ordering::Acquire) {
             return;
         }
         // Only the first rejection notifies the other replicas: a caller may repeat a wrong key many times.
-        if !credential_state.is_told_refused.swap(true, Ordering::AcqRel) {
+        if !credential_state.is_rejection_sent.swap(true, Ordering::AcqRel) {
             self.invalidate_shared(&credential_state, None);
         }
         self.withdraw_here(credential);
@@ -200,16 +200,16 @@ impl<U: Upstream> UpstreamCache<U> {
 
     /// Withdraws all earlier entries of a credential on this replica only.
     pub(crate) fn withdraw_here(&self, credential: &Fingerprint<U>) {
-        let credential_state = self.of(credential);
-        let epoch = self.next();
-        credential_state.shown_from.store(epoch, Ordering::Release);
+        let credential_state = self.state_of(credential);
+        let epoch = self.next_number();
+        credential_state.first_served_epoch.store(epoch, Ordering::Release);
         credential_state.epoch.store(epoch, Ordering::Release);
-        credential_state.revision.fetch_max(self.next(), Ordering::AcqRel);
+        credential_state.revision.fetch_max(self.next_number(), Ordering::AcqRel);
     }
 
     /// Records a successful read: the upstream accepts the key of the credential.
-    pub(crate) fn opened(&self, credential: &Fingerprint<U>) {
-        self.of(credential).is_told_refused.store(false, Ordering::Release);
+    pub(crate) fn record_accepted_key(&self, credential: &Fingerprint<U>) {
+        self.state_of(credential).is_rejection_sent.store(false, Ordering::Release);
     }
 
     /// Returns the lifetime of this upstream's values.
@@ -221,13 +221,13 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 
     /// Whether entries of an epoch may be served.
-    pub(crate) fn shows(&self, credential: &Fingerprint<U>, epoch: u64) -> bool {
-        epoch >= self.of(credential).shown_from.load(Ordering::Acquire)
+    pub(crate) fn may_serve(&self, credential: &Fingerprint<U>, epoch: u64) -> bool {
+        epoch >= self.state_of(credential).first_served_epoch.load(Ordering::Acquire)
     }
 
     /// Returns the cache statistics of a credential.
     pub fn statistics(&self, credential: &Fingerprint<U>) -> CacheStatistics {
-        let credential_state = self.of(credential);
+        let credential_state = self.state_of(credential);
         CacheStatistics {
             entries: u64::try_from(credential_state.entries.load(Ordering::Relaxed)).unwrap_or_default(),
             hits: credential_state.hits.load(Ordering::Relaxed),
@@ -237,38 +237,38 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 
     pub(crate) fn epoch(&self, credential: &Fingerprint<U>) -> u64 {
-        self.of(credential).epoch.load(Ordering::Acquire)
+        self.state_of(credential).epoch.load(Ordering::Acquire)
     }
 
     /// Advances the revision of a key's group, because its entry has changed.
-    pub(crate) fn changed<K: CacheKey<Upstream = U>>(&self, key: &K) {
-        let state = self.of(&key.credential());
+    pub(crate) fn advance_revision<K: CacheKey<Upstream = U>>(&self, key: &K) {
+        let state = self.state_of(&key.credential());
         if let Some(revision) = state.group_revisions.get(group(key)) {
-            revision.fetch_max(self.next(), Ordering::AcqRel);
+            revision.fetch_max(self.next_number(), Ordering::AcqRel);
         }
     }
 
-    pub(crate) fn of(&self, credential: &Fingerprint<U>) -> Arc<CredentialState> {
+    pub(crate) fn state_of(&self, credential: &Fingerprint<U>) -> Arc<CredentialState> {
         self.by_credential.get_with(*credential, || {
-            let epoch = self.next();
+            let epoch = self.next_number();
             Arc::new(CredentialState {
                 epoch: epoch.into(),
-                shown_from: epoch.into(),
-                revision: self.next().into(),
+                first_served_epoch: epoch.into(),
+                revision: self.next_number().into(),
                 group_revisions: [const { AtomicU64::new(0) }; GROUPS],
-                read_from: Mutex::default(),
-                is_told_refused: AtomicBool::new(false),
+                min_fetch_time: Mutex::default(),
+                is_rejection_sent: AtomicBool::new(false),
                 shared: self.shared.as_ref().map(|shared| Arc::new(shared.partition(credential))),
                 entries: AtomicI64::new(0),
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
                 stale_served: AtomicU64::new(0),
-                dropped: watch::Sender::new(ExpiryNotice { cause: ChangeCause::Refresh }),
+                expiries: watch::Sender::new(ExpiryNotice { cause: ChangeCause::Refresh }),
             })
         })
     }
 
-    fn next(&self) -> u64 {
-        self.next.fetch_add(1, Ordering::AcqRel)
+    fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Ordering::AcqRel)
     }
 }

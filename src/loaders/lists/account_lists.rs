@@ -164,9 +164,9 @@ impl AccountLists {
             self.pages.get(key.clone(), stale_policy, scan.reader.stats.deadline(), fetch).await;
         let description =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
-        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, source, &page);
+        scan.reader.stats.record_read(UpstreamName::Composio, description, started_at, source, &page);
         if let Ok(page) = &page {
-            scan.reader.reports(|| PartKey::new("page", &key), &page.value.problems);
+            scan.reader.record_problems(|| PartKey::new("page", &key), &page.value.problems);
         }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
@@ -193,14 +193,20 @@ impl AccountLists {
             let page = self.fetcher.fetch(scan, cursor.as_deref(), limit, Purpose::Needed).await?;
             Ok((Arc::new(page), fresh_for()))
         };
-        let (asked_at, began) = (Instant::now(), self.pages.begin(&key));
+        let (started_at, began) = (Instant::now(), self.pages.begin(&key));
         let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
         let read = self.pages.read_since(key.clone(), since, fetch);
         let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched)| {
-            scan.reader.reports(|| PartKey::new("page", &key), &page.problems);
+            scan.reader.record_problems(|| PartKey::new("page", &key), &page.problems);
             self.pages.store(key, page, began.at(fetched), fresh_for())
         });
-        stats.enter(upstream, || describe(&scan.key, "a page again"), asked_at, ValueSource::Fetched, &page);
+        stats.record_read(
+            upstream,
+            || describe(&scan.key, "a page again"),
+            started_at,
+            ValueSource::Fetched,
+            &page,
+        );
         page
     }
 
@@ -317,9 +323,9 @@ impl AccountLists {
         let (key, stats) = (Arc::clone(&scan.key), &scan.reader.stats);
         let (total, source) = self.totals.get(key, StalePolicy::AllowStale, stats.deadline(), fetch).await;
         let description = || describe(&scan.key, "the total");
-        scan.reader.stats.enter(UpstreamName::Composio, description, started_at, source, &total);
+        scan.reader.stats.record_read(UpstreamName::Composio, description, started_at, source, &total);
         if let Ok(total) = &total {
-            scan.reader.reports(|| PartKey::new("total", &scan.key), &total.value.problems);
+            scan.reader.record_problems(|| PartKey::new("total", &scan.key), &total.value.problems);
         }
         total.map(|total| total.map(|total| total.items))
     }

@@ -126,7 +126,7 @@ impl AccountsById {
             match self.accounts.lookup(&key(reader, &id)) {
                 CacheLookup::Fresh { cached, refresh } | CacheLookup::Stale { cached, refresh, .. } => {
                     due.extend(refresh.then(|| id.clone()));
-                    reader.stats.uses(cached.freshness);
+                    reader.stats.record_freshness(cached.freshness);
                     found.insert(id, Ok(cached));
                 }
                 CacheLookup::Old => drop(old.insert(id)),
@@ -136,9 +136,9 @@ impl AccountsById {
         for batch in self.batches(reader, due) {
             self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
         }
-        reader.stats.save_by_cache(found.len());
+        reader.stats.record_saved_by_cache(found.len());
         let unread = needed.len() + old.len();
-        reader.stats.save_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
+        reader.stats.record_saved_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
         // Old entries are fetched again together with missing ones, which costs no further call.
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
         needed.append(&mut old);
@@ -147,7 +147,7 @@ impl AccountsById {
         found.extend(answers.into_iter().flatten());
         let report_problems = |(id, known): (Box<str>, Result<Cached<AccountLookup>, _>)| {
             if let Ok(known) = &known {
-                reader.reports(|| PartKey::new("account", &id), &known.value.problems);
+                reader.record_problems(|| PartKey::new("account", &id), &known.value.problems);
             }
             (id, known.map(|known| known.map(|known| known.account)))
         };
@@ -170,7 +170,7 @@ impl AccountsById {
             let cached = batch.ids.iter().map(|id| cached(id)).collect::<Option<Lookups>>();
             cached.map(|found| Ok((found, false)))
         };
-        let asked_at = Instant::now();
+        let started_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), cached_result, reading);
         let (found, source) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
@@ -186,10 +186,10 @@ impl AccountsById {
         let first = found.values().next().cloned();
         if let Some(first) = first {
             let asked = || format!("accounts by {} ids", batch.ids.len());
-            reader.stats.enter(UpstreamName::Composio, asked, asked_at, source, &first);
+            reader.stats.record_read(UpstreamName::Composio, asked, started_at, source, &first);
         }
         for account in found.values().flatten() {
-            reader.stats.uses(account.freshness);
+            reader.stats.record_freshness(account.freshness);
         }
         found
     }
@@ -206,7 +206,7 @@ impl AccountsById {
         let fetch = |keys| self.fetch_known(&reader, keys, purpose);
         let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
         let (mut arrived, failed) = match read {
-            Ok(BatchResult { arrived, failed }) => (arrived, failed),
+            Ok(BatchResult { values: arrived, error: failed }) => (arrived, failed),
             Err(error) => (HashMap::new(), Some(error)),
         };
         share_equal_reports(arrived.values_mut());

@@ -162,7 +162,7 @@ impl MultiParentRead<'_> {
                 }
             }
             let answered = group.len() - (short.len() - short_before);
-            self.reader.stats.save_by_batching(answered.saturating_sub(1));
+            self.reader.stats.record_saved_by_batching(answered.saturating_sub(1));
         }
         short
     }

@@ -141,9 +141,15 @@ impl Providers {
         };
         let started_at = Instant::now();
         let (list, source) = self.lists.get(fingerprint, stale_policy, stats.deadline(), fetch).await;
-        stats.enter(UpstreamName::Leadlex, || "the list of providers".to_owned(), started_at, source, &list);
+        stats.record_read(
+            UpstreamName::Leadlex,
+            || "the list of providers".to_owned(),
+            started_at,
+            source,
+            &list,
+        );
         let list = list?;
-        stats.reports(|| PartKey::new("providers", &()), &list.value.problems);
+        stats.record_problems(|| PartKey::new("providers", &()), &list.value.problems);
         if source != ValueSource::Cached {
             self.last_known.insert(fingerprint, Arc::clone(&list.value.list));
         }

@@ -45,9 +45,9 @@ pub struct Reader {
 
 impl Reader {
     /// Reports the problems of a part of the response.
-    pub(crate) fn reports(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
+    pub(crate) fn record_problems(&self, part: impl FnOnce() -> PartKey, problems: &ProblemReports) {
         if !self.is_prefetch {
-            self.stats.reports(part, problems);
+            self.stats.record_problems(part, problems);
         }
     }
 }

@@ -83,7 +83,7 @@ impl Bench {
         };
         let upstream_cache = Arc::new(UpstreamCache::new(cache, clock));
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
-        let stats = Arc::new(OperationStats::begin(false, crate::world::distant_deadline()));
+        let stats = Arc::new(OperationStats::new(false, crate::world::distant_deadline()));
         let reader = Reader { credential, view: View::FULL, stats, is_prefetch: false };
         Self { sandbox, lists: AccountLists::new(client, settings, upstream_cache, None), reader }
     }

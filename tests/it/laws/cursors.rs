@@ -96,7 +96,7 @@ async fn is_right_or_refused(
                 is_prefetch: false,
                 credential,
                 view: View::FULL,
-                stats: std::sync::Arc::new(switchboard::loaders::stats::OperationStats::begin(
+                stats: std::sync::Arc::new(switchboard::loaders::stats::OperationStats::new(
                     false,
                     crate::world::distant_deadline(),
                 )),

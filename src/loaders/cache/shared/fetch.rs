@@ -108,9 +108,9 @@ struct StoreLookup<K, V> {
 /// Outcome of a batch.
 pub(crate) struct BatchResult<K, V> {
     /// Values that were read.
-    pub(crate) arrived: HashMap<K, ReadValue<V>>,
+    pub(crate) values: HashMap<K, ReadValue<V>>,
     /// Error of the keys without a value.
-    pub(crate) failed: Option<UpstreamError>,
+    pub(crate) error: Option<UpstreamError>,
 }
 
 /// Next step for the keys that were not found in the store.
@@ -138,33 +138,33 @@ impl<U: Upstream> UpstreamCache<U> {
         V: Serialize + DeserializeOwned,
         F: Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
     {
-        let (clock, mut result) = (self.clock, BatchResult { arrived: HashMap::new(), failed: None });
+        let (clock, mut result) = (self.clock, BatchResult { values: HashMap::new(), error: None });
         let Some(credential) = request.keys.first().map(|(key, _)| key.credential()) else { return result };
-        let credential_state = self.of(&credential);
+        let credential_state = self.state_of(&credential);
         let (Some(shared), Some(part)) = (&self.shared, &credential_state.shared) else {
-            result.take(here(clock, fetch(request.take())).await);
+            result.take(fetch_here(clock, fetch(request.take())).await);
             return result;
         };
         if self.ttl().is_zero() {
             // Without a lifetime nothing is stored, so a waiting replica would never find a value.
-            result.take(here(clock, fetch(request.take())).await);
+            result.take(fetch_here(clock, fetch(request.take())).await);
             return result;
         }
-        let flight = SharedRead { upstream_cache: self, replicas: &shared.replicas, part, credential };
-        let way = flight.plan(&mut request, &mut result).await;
-        match way {
+        let shared_read = SharedRead { upstream_cache: self, replicas: &shared.replicas, part, credential };
+        let plan = shared_read.plan(&mut request, &mut result).await;
+        match plan {
             ReadPlan::Fetch(_, Some((lease, _))) if request.keys.is_empty() => lease.release().await,
             _ if request.keys.is_empty() => {}
-            ReadPlan::Failed(error) => result.failed = Some(error),
+            ReadPlan::Failed(error) => result.error = Some(error),
             ReadPlan::Alone => {
-                part.read_blindly();
-                result.take(here(clock, fetch(request.take())).await);
+                part.record_blind_read();
+                result.take(fetch_here(clock, fetch(request.take())).await);
             }
             ReadPlan::Fetch(generation, lease) => {
-                let fetched_values = here(clock, fetch(request.take())).await;
+                let fetched_values = fetch_here(clock, fetch(request.take())).await;
                 let entries = match &fetched_values {
-                    Ok(fetched_values) => flight.entries(fetched_values, generation, &request),
-                    Err(error) => flight.marker(lease.as_ref(), generation, error).into_iter().collect(),
+                    Ok(fetched_values) => shared_read.entries(fetched_values, generation, &request),
+                    Err(error) => shared_read.marker(lease.as_ref(), generation, error).into_iter().collect(),
                 };
                 let (part, replicas) = (Arc::clone(part), shared.replicas.clone());
                 // The caller does not wait for these writes, which serve other replicas only.
@@ -184,8 +184,8 @@ impl<U: Upstream> UpstreamCache<U> {
 impl<K: Eq + Hash, V> BatchResult<K, V> {
     fn take(&mut self, fetched_values: Result<HashMap<K, ReadValue<V>>, UpstreamError>) {
         match fetched_values {
-            Ok(fetched_values) => self.arrived.extend(fetched_values),
-            Err(error) => self.failed = Some(error),
+            Ok(fetched_values) => self.values.extend(fetched_values),
+            Err(error) => self.error = Some(error),
         }
     }
 }
@@ -220,12 +220,14 @@ impl<U: Upstream> SharedRead<'_, U> {
         let (mut step, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
         loop {
             let batch = self.batch(request);
-            let Some(lookup) = in_time(by, self.look(request, &batch)).await else { return ReadPlan::Alone };
+            let Some(lookup) = in_time(by, self.look_up(request, &batch)).await else {
+                return ReadPlan::Alone;
+            };
             if std::mem::take(&mut is_first) {
                 let hits = lookup.found.len();
                 self.replicas.count_lookup(hits, request.keys.len() - hits);
             }
-            request.take_found(lookup.found, &mut result.arrived);
+            request.take_found(lookup.found, &mut result.values);
             if request.keys.is_empty() {
                 return ReadPlan::Alone;
             }
@@ -258,10 +260,10 @@ impl<U: Upstream> SharedRead<'_, U> {
                 None | Some(LeaseAttempt::Unavailable) => return ReadPlan::Fetch(generation, None),
                 Some(LeaseAttempt::Acquired(lease)) => {
                     // The previous holder may have stored its values since the last lookup.
-                    let lookup = in_time(by, self.look(request, &batch)).await;
+                    let lookup = in_time(by, self.look_up(request, &batch)).await;
                     let generation = lookup.as_ref().map_or(generation, |lookup| lookup.generation);
                     if let Some(lookup) = lookup {
-                        request.take_found(lookup.found, &mut result.arrived);
+                        request.take_found(lookup.found, &mut result.values);
                     }
                     return ReadPlan::Fetch(generation, Some((lease, batch)));
                 }
@@ -270,7 +272,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     }
 
     /// Looks up all keys, the holder of the lease and the failure marker; `None` if the store is unavailable.
-    async fn look<K, V>(&self, request: &BatchRequest<K>, batch: &BatchKeys) -> Option<StoreLookup<K, V>>
+    async fn look_up<K, V>(&self, request: &BatchRequest<K>, batch: &BatchKeys) -> Option<StoreLookup<K, V>>
     where
         K: CacheKey<Upstream = U>,
         V: DeserializeOwned,
@@ -283,25 +285,25 @@ impl<U: Upstream> SharedRead<'_, U> {
         let mut found = self.replicas.get([others, names.clone()].concat()).await?.into_iter();
         let (generation, holder, marker) = (found.next()?, found.next()?, found.next()?);
         let generation = self.upstream_cache.generation(&self.credential, self.part, generation).await?;
-        let mut read = Vec::new();
+        let mut fresh_values = Vec::new();
         for ((key, since), name) in request.keys.iter().zip(&names) {
             let value =
-                found.next()?.and_then(|written| self.open::<StoredValue<V>>(name, generation, &written));
-            let arrived = value.and_then(|written| self.arrive(written));
-            read.extend(
-                arrived
-                    .filter(|arrived| since.is_none_or(|since| arrived.fetched >= since))
-                    .map(|arrived| (key.clone(), arrived)),
+                found.next()?.and_then(|stored| self.open::<StoredValue<V>>(name, generation, &stored));
+            let fresh = value.and_then(|stored| self.fresh_value(stored));
+            fresh_values.extend(
+                fresh
+                    .filter(|value| since.is_none_or(|since| value.fetched >= since))
+                    .map(|value| (key.clone(), value)),
             );
         }
-        let marker = marker.and_then(|written| self.open(&batch.marker, generation, &written));
-        Some(StoreLookup { generation, found: read, holder, marker })
+        let marker = marker.and_then(|stored| self.open(&batch.marker, generation, &stored));
+        Some(StoreLookup { generation, found: fresh_values, holder, marker })
     }
 
-    fn open<T: DeserializeOwned>(&self, name: &str, generation: Generation, written: &[u8]) -> Option<T> {
-        match self.part.seal.open(name, generation, written) {
+    fn open<T: DeserializeOwned>(&self, name: &str, generation: Generation, stored: &[u8]) -> Option<T> {
+        match self.part.seal.open(name, generation, stored) {
             Opened::Value(value) => Some(value),
-            Opened::ExpiryNotice => None,
+            Opened::Outdated => None,
             Opened::Unreadable => {
                 self.replicas.count_unreadable();
                 None
@@ -310,8 +312,8 @@ impl<U: Upstream> SharedRead<'_, U> {
     }
 
     /// Returns the value if it is still fresh by this replica's clock.
-    fn arrive<V>(&self, written: StoredValue<V>) -> Option<ReadValue<V>> {
-        let StoredValue { fetched_at, fresh_for_ms, value } = written;
+    fn fresh_value<V>(&self, stored: StoredValue<V>) -> Option<ReadValue<V>> {
+        let StoredValue { fetched_at, fresh_for_ms, value } = stored;
         let clock = &self.upstream_cache.clock;
         let (now, fresh_for) = (clock.instant_now(), Duration::from_millis(fresh_for_ms));
         // The clock of another replica may be ahead.
@@ -329,8 +331,11 @@ impl<U: Upstream> SharedRead<'_, U> {
 
     fn batch<K: Debug>(&self, request: &BatchRequest<K>) -> BatchKeys {
         let keys: Vec<_> = request.keys.iter().map(|(key, _)| key).collect();
-        let what = format!("{} {} {keys:?}", request.kind, request.variant);
-        BatchKeys { lease_key: self.part.seal.key("claim", &what), marker: self.part.seal.key("word", &what) }
+        let batch_name = format!("{} {} {keys:?}", request.kind, request.variant);
+        BatchKeys {
+            lease_key: self.part.seal.key("claim", &batch_name),
+            marker: self.part.seal.key("word", &batch_name),
+        }
     }
 
     /// Returns the store entries of fetched values, without those that are too large or almost expired.
@@ -345,17 +350,17 @@ impl<U: Upstream> SharedRead<'_, U> {
         V: Serialize,
     {
         let now = self.upstream_cache.clock.instant_now();
-        let entry = |(key, arrived): (&K, &ReadValue<V>)| {
-            let ttl = (arrived.fetched + arrived.fresh_for).checked_duration_since(now)?;
+        let entry = |(key, fetched): (&K, &ReadValue<V>)| {
+            let ttl = (fetched.fetched + fetched.fresh_for).checked_duration_since(now)?;
             let key = self.name(request, key);
-            let written = StoredValue {
-                fetched_at: self.upstream_cache.clock.at(arrived.fetched),
-                fresh_for_ms: u64::try_from(arrived.fresh_for.as_millis()).unwrap_or(u64::MAX),
-                value: &arrived.value,
+            let stored = StoredValue {
+                fetched_at: self.upstream_cache.clock.at(fetched.fetched),
+                fresh_for_ms: u64::try_from(fetched.fresh_for.as_millis()).unwrap_or(u64::MAX),
+                value: &fetched.value,
             };
-            let value = self.part.seal.close(&key, generation, &written)?;
-            let is_worth_it = ttl >= SHARED_MIN_TTL && value.len() <= SHARED_MAX_BYTES;
-            is_worth_it.then_some(Entry { key, value, ttl })
+            let value = self.part.seal.close(&key, generation, &stored)?;
+            let is_shareable = ttl >= SHARED_MIN_TTL && value.len() <= SHARED_MAX_BYTES;
+            is_shareable.then_some(Entry { key, value, ttl })
         };
         fetched_values.iter().filter_map(entry).collect()
     }
@@ -386,21 +391,22 @@ impl<K: Eq + Hash> BatchRequest<K> {
     }
 
     /// Removes the keys whose values were found.
-    fn take_found<V>(&mut self, found: Vec<(K, ReadValue<V>)>, arrived: &mut HashMap<K, ReadValue<V>>) {
-        arrived.extend(found);
-        self.keys.retain(|(key, _)| !arrived.contains_key(key));
+    fn take_found<V>(&mut self, found: Vec<(K, ReadValue<V>)>, values: &mut HashMap<K, ReadValue<V>>) {
+        values.extend(found);
+        self.keys.retain(|(key, _)| !values.contains_key(key));
     }
 }
 
 /// Runs a fetch and marks its values as fetched by this replica.
-async fn here<K: Eq + Hash, V>(
+async fn fetch_here<K: Eq + Hash, V>(
     clock: Clock,
     fetch: impl Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
 ) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
     let fetched = clock.instant_now();
     let fetched_values = Box::pin(fetch).await?.into_iter();
-    let arrived = |(key, value, fresh_for)| (key, ReadValue { value, fetched, fresh_for, is_shared: false });
-    Ok(fetched_values.map(arrived).collect())
+    let read_value =
+        |(key, value, fresh_for)| (key, ReadValue { value, fetched, fresh_for, is_shared: false });
+    Ok(fetched_values.map(read_value).collect())
 }
 
 impl FailureMarker {
@@ -410,14 +416,14 @@ impl FailureMarker {
     /// the rate limit; other reasons, such as an open circuit breaker, concern this replica alone.
     fn of(token: &[u8], error: &UpstreamError) -> Option<Self> {
         use UpstreamFailure as F;
-        let is_everybodys = match error.failure {
+        let affects_other_replicas = match error.failure {
             F::RateLimited | F::UnknownUsers => true,
             F::Timeout | F::Unavailable | F::Unauthorized | F::Forbidden | F::Rejected | F::BadResponse => {
                 !error.is_held()
             }
             F::NoCredential | F::DeadlineExceeded | F::Internal => false,
         };
-        is_everybodys.then(|| Self {
+        affects_other_replicas.then(|| Self {
             token: token.to_vec(),
             failure: error.failure,
             status: error.status,

@@ -14,7 +14,7 @@ use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::UpstreamName;
 
 /// Maximum number of remembered invalid generations, which a lagging store may still return.
-const DEAD_MAX: usize = 8;
+const INVALID_GENERATIONS_MAX: usize = 8;
 
 /// The generations of one credential that this replica knows.
 #[derive(Debug, Default)]
@@ -22,11 +22,11 @@ pub(super) struct GenerationState {
     /// The newest generation, created here, read from the store or received from another replica.
     newest: Option<Generation>,
     /// Earlier generations, whose entries are invalid.
-    dead: VecDeque<Generation>,
+    invalid: VecDeque<Generation>,
     /// The generation that is stored with the long lifetime that entries require.
-    pub(super) lasting: Option<Generation>,
+    pub(super) stored_long_term: Option<Generation>,
     /// Whether data was fetched while the generation was unknown.
-    pub(super) is_blind: bool,
+    pub(super) was_read_blindly: bool,
     /// An invalidation that was not sent to the store and the other replicas yet.
     pub(super) unsent: Option<Invalidation>,
 }
@@ -54,11 +54,11 @@ pub(super) enum Comparison {
 
 impl GenerationState {
     /// Makes a generation the newest one.
-    pub(super) fn succeed(&mut self, generation: Generation) {
+    pub(super) fn set_newest(&mut self, generation: Generation) {
         if let Some(before) = self.newest.replace(generation).filter(|before| *before != generation) {
-            self.dead.push_back(before);
-            if self.dead.len() > DEAD_MAX {
-                self.dead.pop_front();
+            self.invalid.push_back(before);
+            if self.invalid.len() > INVALID_GENERATIONS_MAX {
+                self.invalid.pop_front();
             }
         }
     }
@@ -72,42 +72,43 @@ impl GenerationState {
     ) {
         // A rejected key (no cause) takes precedence over an expiry.
         let cause = cause.filter(|_| self.unsent.is_none_or(|unsent| unsent.cause.is_some()));
-        self.succeed(generation);
+        self.set_newest(generation);
         self.unsent = Some(Invalidation { upstream, generation, cause });
     }
 
     /// Records an invalidation by another replica. Returns whether this replica has to apply it.
     pub(super) fn receive(&mut self, received: &Invalidation) -> bool {
-        let is_known = self.newest == Some(received.generation) || self.dead.contains(&received.generation);
+        let is_known =
+            self.newest == Some(received.generation) || self.invalid.contains(&received.generation);
         if is_known && received.cause.is_some() {
             return false;
         }
         if self.unsent.is_none() && !is_known {
-            self.succeed(received.generation);
+            self.set_newest(received.generation);
         }
         true
     }
 
     /// Compares the generation in the store with the known ones.
     pub(super) fn compare(&mut self, stored: Option<Generation>) -> Comparison {
-        let is_dead = stored.is_some_and(|stored| self.dead.contains(&stored));
-        if self.unsent.is_some() || is_dead {
+        let is_invalid = stored.is_some_and(|stored| self.invalid.contains(&stored));
+        if self.unsent.is_some() || is_invalid {
             return Comparison::StoreIsBehind;
         }
         let is_invalidated = match self.newest {
             Some(_) => self.newest != stored,
-            None => self.is_blind,
+            None => self.was_read_blindly,
         };
         match stored {
-            Some(stored) => self.succeed(stored),
+            Some(stored) => self.set_newest(stored),
             None => self.newest = None,
         }
-        self.is_blind = false;
+        self.was_read_blindly = false;
         if is_invalidated { Comparison::Invalidated } else { Comparison::Same }
     }
 
     /// Returns the generation before the newest one.
     pub(super) fn previous(&self) -> Option<Generation> {
-        self.dead.back().copied()
+        self.invalid.back().copied()
     }
 }

@@ -21,11 +21,11 @@ use crate::replicas::store::Entry;
 
 /// Lifetime of a generation that entries depend on. It is longer than any entry's, because an entry without its
 /// generation is invalid.
-const LASTING: Duration = Duration::from_secs(31 * 86_400);
+const LONG_TTL: Duration = Duration::from_secs(31 * 86_400);
 
 /// Lifetime of a generation without entries: as long as a fetch may take. A client with an invalid key thus leaves
 /// nothing behind in the store.
-const BRIEF: Duration = Duration::from_secs(120);
+const SHORT_TTL: Duration = Duration::from_secs(120);
 
 /// One upstream's part of the shared store.
 pub(crate) struct SharedCache<U> {
@@ -94,8 +94,8 @@ impl SharedPartition {
     }
 
     /// Records that data is fetched while the generation is unknown.
-    pub(super) fn read_blindly(&self) {
-        self.lock().is_blind = true;
+    pub(super) fn record_blind_read(&self) {
+        self.lock().was_read_blindly = true;
     }
 
     /// Waits until this replica's invalidation is sent. Returns whether it is.
@@ -118,8 +118,8 @@ impl SharedPartition {
             let state = self.lock();
             let Some(invalidation) = state.unsent else { return true };
             // A key that was rejected and never accepted before: the store need not remember that for long.
-            let is_brief = invalidation.cause.is_none() && state.lasting.is_none();
-            (invalidation, if is_brief { BRIEF } else { LASTING }, state.previous())
+            let is_short = invalidation.cause.is_none() && state.stored_long_term.is_none();
+            (invalidation, if is_short { SHORT_TTL } else { LONG_TTL }, state.previous())
         };
         let mut is_stored = replicas.set(vec![self.entry(invalidation.generation, ttl)]).await;
         if !is_stored && let Some(before) = before {
@@ -133,7 +133,7 @@ impl SharedPartition {
         let mut state = self.lock();
         if is_stored && state.unsent == Some(invalidation) {
             state.unsent = None;
-            state.lasting = (ttl == LASTING).then_some(invalidation.generation);
+            state.stored_long_term = (ttl == LONG_TTL).then_some(invalidation.generation);
         }
         state.unsent.is_none()
     }
@@ -143,9 +143,9 @@ impl SharedPartition {
         if entries.is_empty() {
             return;
         }
-        let is_lasting = self.lock().lasting == Some(generation);
-        if !is_lasting && replicas.extend(self.entry(generation, LASTING)).await {
-            self.lock().lasting = Some(generation);
+        let is_stored_long_term = self.lock().stored_long_term == Some(generation);
+        if !is_stored_long_term && replicas.extend(self.entry(generation, LONG_TTL)).await {
+            self.lock().stored_long_term = Some(generation);
         }
         replicas.set(entries).await;
     }
@@ -155,7 +155,7 @@ impl SharedPartition {
     pub(super) async fn current(&self, replicas: &Replicas, found: Option<Vec<u8>>) -> Option<Generation> {
         match parse(found) {
             Ok(Some(stored)) => Some(stored),
-            Ok(None) => match parse(replicas.set_if_absent(self.entry(new_generation(), BRIEF)).await) {
+            Ok(None) => match parse(replicas.set_if_absent(self.entry(new_generation(), SHORT_TTL)).await) {
                 Ok(Some(stored)) => Some(stored),
                 // The value is not a generation, or the store is unavailable and this write fails too.
                 Ok(None) | Err(Unreadable) => self.replace(replicas).await,
@@ -170,7 +170,7 @@ impl SharedPartition {
     /// Overwrites a value that is not a generation.
     async fn replace(&self, replicas: &Replicas) -> Option<Generation> {
         let generation = new_generation();
-        replicas.set(vec![self.entry(generation, BRIEF)]).await.then_some(generation)
+        replicas.set(vec![self.entry(generation, SHORT_TTL)]).await.then_some(generation)
     }
 
     fn entry(&self, generation: Generation, ttl: Duration) -> Entry {

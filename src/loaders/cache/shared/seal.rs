@@ -1,7 +1,7 @@
 //! Encryption of shared values (AES-256-GCM), with a key that is derived from the credential that fetched them.
 //!
 //! The entry point is [`Seal`]; each credential's partition has one. Only a holder of the credential can decrypt a
-//! value. Decryption fails if a value was moved to another store key, or was written without the credential. Store keys
+//! value. Decryption fails if a value was moved to another store key, or was stored without the credential. Store keys
 //! are an HMAC with a key derived from the credential, because their parts (a user's id, a filter) could be guessed
 //! from a plain hash. Rejected: unencrypted values. Any reader of the store could read the accounts of all tenants.
 
@@ -28,42 +28,44 @@ pub(crate) type Generation = [u8; 8];
 pub(crate) struct Seal {
     name_key: [u8; 32],
     value_key: [u8; 32],
-    begin: String,
+    key_prefix: String,
 }
 
 impl Seal {
     pub(crate) fn of<U: Upstream>(prefix: &str, credential: &Fingerprint<U>) -> Self {
         let upstream = U::NAME.to_string().to_ascii_lowercase();
-        let begin = format!("{prefix}:{VERSION}:{upstream}:{}", hex(&credential.tag()));
+        let key_prefix = format!("{prefix}:{VERSION}:{upstream}:{}", hex(&credential.tag()));
         Self {
             name_key: credential.derive("names of what is shared"),
             value_key: credential.derive("what is shared"),
-            begin,
+            key_prefix,
         }
     }
 
     /// Returns the store key of the credential's generation.
     pub(crate) fn generation_key(&self) -> String {
-        format!("{}:generation", self.begin)
+        format!("{}:generation", self.key_prefix)
     }
 
     /// Returns the store key of an item. `item` is any text that is unique among the items of its kind.
-    pub(crate) fn key(&self, kind: &str, thing: &str) -> String {
+    pub(crate) fn key(&self, kind: &str, item: &str) -> String {
         // HMAC accepts keys of any length, so this cannot fail.
         let keyed = Hmac::<Sha256>::new_from_slice(&self.name_key);
         let digest: [u8; 32] =
-            keyed.map_or([0; 32], |mac| mac.chain_update(thing).finalize().into_bytes().into());
-        format!("{}:{kind}:{}", self.begin, hex(&digest))
+            keyed.map_or([0; 32], |mac| mac.chain_update(item).finalize().into_bytes().into());
+        format!("{}:{kind}:{}", self.key_prefix, hex(&digest))
     }
 
     /// Encrypts a value for a store key and a generation.
     ///
     /// The result is version, generation, nonce and ciphertext. The first two and the key are authenticated.
     pub(crate) fn close(&self, key: &str, generation: Generation, value: &impl Serialize) -> Option<Vec<u8>> {
-        let mut sealed = serde_json::to_vec(value).ok()?;
+        let mut data = serde_json::to_vec(value).ok()?;
         let cipher = RandomizedNonceKey::new(&AES_256_GCM, &self.value_key).ok()?;
-        let nonce = cipher.seal_in_place_append_tag(Aad::from(bound(key, generation)), &mut sealed).ok()?;
-        Some([&[VERSION], &generation[..], &nonce.as_ref()[..], &sealed].concat())
+        let nonce = cipher
+            .seal_in_place_append_tag(Aad::from(authenticated_data(key, generation)), &mut data)
+            .ok()?;
+        Some([&[VERSION], &generation[..], &nonce.as_ref()[..], &data].concat())
     }
 
     /// Decrypts a value that was encrypted for this store key and generation.
@@ -71,17 +73,23 @@ impl Seal {
         &self,
         key: &str,
         generation: Generation,
-        written: &[u8],
+        stored: &[u8],
     ) -> Opened<T> {
-        let Some((&VERSION, rest)) = written.split_first() else { return Opened::Unreadable };
-        let Some((of, rest)) = rest.split_first_chunk::<8>() else { return Opened::Unreadable };
-        if *of != generation {
-            return Opened::ExpiryNotice;
+        let Some((&VERSION, rest)) = stored.split_first() else { return Opened::Unreadable };
+        let Some((stored_generation, rest)) = rest.split_first_chunk::<8>() else {
+            return Opened::Unreadable;
+        };
+        if *stored_generation != generation {
+            return Opened::Outdated;
         }
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE_LEN>() else { return Opened::Unreadable };
-        let (mut sealed, nonce) = (sealed.to_vec(), Nonce::from(nonce));
+        let Some((nonce, ciphertext)) = rest.split_first_chunk::<NONCE_LEN>() else {
+            return Opened::Unreadable;
+        };
+        let (mut ciphertext, nonce) = (ciphertext.to_vec(), Nonce::from(nonce));
         let opened = RandomizedNonceKey::new(&AES_256_GCM, &self.value_key).and_then(|cipher| {
-            cipher.open_in_place(nonce, Aad::from(bound(key, generation)), &mut sealed).map(|open| &*open)
+            cipher
+                .open_in_place(nonce, Aad::from(authenticated_data(key, generation)), &mut ciphertext)
+                .map(|open| &*open)
         });
         match opened.map(serde_json::from_slice) {
             Ok(Ok(value)) => Opened::Value(value),
@@ -95,13 +103,13 @@ pub(crate) enum Opened<T> {
     /// The value.
     Value(T),
     /// A value of another generation, which is invalid.
-    ExpiryNotice,
+    Outdated,
     /// Data of another version, or data that does not decrypt.
     Unreadable,
 }
 
 /// Returns the additional authenticated data of a value: version, generation and store key.
-fn bound(key: &str, generation: Generation) -> Vec<u8> {
+fn authenticated_data(key: &str, generation: Generation) -> Vec<u8> {
     [&[VERSION], &generation[..], key.as_bytes()].concat()
 }
 

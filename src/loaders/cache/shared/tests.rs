@@ -123,7 +123,7 @@ fn a_value_is_decrypted_only_with_its_credential_key_and_generation() {
     let written = own.close(&key, [1; 8], &"value").unwrap();
     let opens = |seal: &Seal, key: &str, generation| match seal.open::<Arc<str>>(key, generation, &written) {
         Opened::Value(value) => Some(value),
-        Opened::ExpiryNotice | Opened::Unreadable => None,
+        Opened::Outdated | Opened::Unreadable => None,
     };
     assert_eq!(opens(&own, &key, [1; 8]).as_deref(), Some("value"));
     assert_eq!(opens(&own, &key, [2; 8]), None);
