@@ -44,10 +44,10 @@ pub(crate) struct OperationPermit(
 
 impl Admission {
     pub(crate) fn new(limits: LimitSettings, cost_model: CostModel) -> Self {
-        let for_small = limits.complexity_at_once / 4;
+        let small_permits = limits.complexity_at_once / 4;
         Self {
-            small: Lane::of(for_small),
-            large: Lane::of(limits.complexity_at_once - for_small),
+            small: Lane::new(small_permits),
+            large: Lane::new(limits.complexity_at_once - small_permits),
             limits,
             cost_model,
         }
@@ -63,8 +63,8 @@ impl Admission {
         let CostBreakdown { cost, largest_by_complexity, largest_by_calls } =
             self.cost_model.breakdown(document, &resolved.operation, variables);
         let refusal = |reason, sentence: String, largest: Option<(&Node<Field>, u64)>| {
-            let most = largest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
-            let error = GraphqlError::new(Code::LimitExceeded, sentence + &most.unwrap_or_default());
+            let hint = largest.map(|(field, part)| format!(" `{}` has {part} of them.", field.name));
+            let error = GraphqlError::new(Code::LimitExceeded, sentence + &hint.unwrap_or_default());
             error
                 .with_reason(reason)
                 .at(largest.and_then(|(field, _)| position(document, field)).into_iter().collect())
@@ -95,14 +95,14 @@ impl Admission {
         let is_small = cost.complexity <= SMALL_MAX_COMPLEXITY;
         let lane = if is_small { &self.small } else { &self.large };
         match tokio::time::timeout(self.limits.wait(), lane.acquire(cost.complexity)).await {
-            Ok(place) => {
+            Ok(permit) => {
                 // Large operations yield once. An operation that finds its data cached never yields. Without this,
                 // large operations would use the processor one after the other and delay small ones, although they
                 // never wait for a permit.
                 if !is_small {
                     tokio::task::yield_now().await;
                 }
-                Ok(OperationPermit(place))
+                Ok(OperationPermit(permit))
             }
             Err(_) => {
                 let sentence =
@@ -149,19 +149,22 @@ fn position(document: &ExecutableDocument, field: &Node<Field>) -> Option<Pos> {
 
 /// A limit of concurrent complexity.
 struct Lane {
-    places: Arc<Semaphore>,
-    all: u32,
+    permits: Arc<Semaphore>,
+    total: u32,
 }
 
 impl Lane {
-    fn of(all: u32) -> Self {
-        Self { places: Arc::new(Semaphore::new(usize::try_from(all).unwrap_or(Semaphore::MAX_PERMITS))), all }
+    fn new(total: u32) -> Self {
+        Self {
+            permits: Arc::new(Semaphore::new(usize::try_from(total).unwrap_or(Semaphore::MAX_PERMITS))),
+            total,
+        }
     }
 
     /// Acquires one permit for each point of complexity, at most all of them. `None` only if the semaphore is closed,
     /// which never happens.
     async fn acquire(&self, complexity: u64) -> Option<OwnedSemaphorePermit> {
-        let wanted = u32::try_from(complexity).unwrap_or(u32::MAX).clamp(1, self.all.max(1));
-        Arc::clone(&self.places).acquire_many_owned(wanted).await.ok()
+        let wanted = u32::try_from(complexity).unwrap_or(u32::MAX).clamp(1, self.total.max(1));
+        Arc::clone(&self.permits).acquire_many_owned(wanted).await.ok()
     }
 }

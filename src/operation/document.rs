@@ -141,15 +141,15 @@ impl Documents {
         }
         let validated = syntax
             .to_executable_validate(&self.schema)
-            .map_err(|found| self.listed(Code::GraphqlValidationFailed, &found.errors))?;
+            .map_err(|found| self.validation_errors(Code::GraphqlValidationFailed, &found.errors))?;
         let misplaced = variable_positions::check(&self.schema, &validated);
         if !misplaced.is_empty() {
             return Err(first_errors(misplaced, Code::GraphqlValidationFailed));
         }
         if let Some(limits) = &self.limits {
-            let beyond = limits::check(&validated, limits);
-            if !beyond.is_empty() {
-                return Err(first_errors(beyond, Code::LimitExceeded));
+            let exceeded = limits::check(&validated, limits);
+            if !exceeded.is_empty() {
+                return Err(first_errors(exceeded, Code::LimitExceeded));
             }
         }
         let mut executable = executable(text)?;
@@ -161,7 +161,8 @@ impl Documents {
     /// Returns the error of a text that cannot be parsed. Only one is returned, because the parser's further errors
     /// follow from the first. If the text has too many tokens, that is the error.
     fn parse_errors(&self, text: &str, found: &DiagnosticList) -> Vec<GraphqlError> {
-        let is_too_long = found.iter().any(|one| one.error.to_string().contains("token limit reached"));
+        let is_too_long =
+            found.iter().any(|diagnostic| diagnostic.error.to_string().contains("token limit reached"));
         match &self.limits {
             Some(limits) if is_too_long => {
                 let sentence = format!(
@@ -172,7 +173,11 @@ impl Documents {
             }
             _ => match syntax_errors::unbalanced(text) {
                 Some(error) => vec![error],
-                None => found.iter().take(1).map(|one| self.error(Code::GraphqlParseFailed, &one)).collect(),
+                None => found
+                    .iter()
+                    .take(1)
+                    .map(|diagnostic| self.error(Code::GraphqlParseFailed, &diagnostic))
+                    .collect(),
             },
         }
     }
@@ -182,17 +187,17 @@ impl Documents {
         self.limits.as_ref().is_none_or(|limits| limits.suggestions)
     }
 
-    fn listed(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
-        let shown: Vec<_> = found.iter().filter(|one| !is_echo(one)).collect();
-        first_errors(shown.iter().map(|one| self.error(code, one)), code)
+    fn validation_errors(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {
+        let shown: Vec<_> = found.iter().filter(|diagnostic| !is_echo(diagnostic)).collect();
+        first_errors(shown.iter().map(|diagnostic| self.error(code, diagnostic)), code)
     }
 
-    fn error(&self, code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
-        let mut error = graphql_error(code, one);
+    fn error(&self, code: Code, diagnostic: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
+        let mut error = graphql_error(code, diagnostic);
         if self.suggests()
-            && let Some(like) = suggestions::like(&self.schema, &error.message)
+            && let Some(suggestion) = suggestions::suggestion(&self.schema, &error.message)
         {
-            error.message.push_str(&like);
+            error.message.push_str(&suggestion);
         }
         error
     }
@@ -236,18 +241,22 @@ impl Document {
 
 /// Whether an error only repeats another. apollo-compiler drops an unknown field, and reports an empty selection if it
 /// was the only one. In the document, such a field's selection ends with a brace.
-fn is_echo(one: &Diagnostic<'_, DiagnosticData>) -> bool {
+fn is_echo(diagnostic: &Diagnostic<'_, DiagnosticData>) -> bool {
     let text = || {
-        let at = one.error.location()?;
-        one.sources.get(&at.file_id())?.source_text().get(at.offset()..at.end_offset())
+        let location = diagnostic.error.location()?;
+        diagnostic
+            .sources
+            .get(&location.file_id())?
+            .source_text()
+            .get(location.offset()..location.end_offset())
     };
-    one.error.unstable_error_name() == Some("MissingSubselection")
+    diagnostic.error.unstable_error_name() == Some("MissingSubselection")
         && text().is_some_and(|text| text.trim_end().ends_with('}'))
 }
 
-fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
-    let JsonCompatibleError { message, locations, .. } = one.unstable_to_json_compat();
-    let message = match (code, one.error.unstable_error_name()) {
+fn graphql_error(code: Code, diagnostic: &Diagnostic<'_, DiagnosticData>) -> GraphqlError {
+    let JsonCompatibleError { message, locations, .. } = diagnostic.unstable_to_json_compat();
+    let message = match (code, diagnostic.error.unstable_error_name()) {
         (Code::GraphqlParseFailed, _) => {
             format!(
                 "Syntax Error: {}",
@@ -255,14 +264,14 @@ fn graphql_error(code: Code, one: &Diagnostic<'_, DiagnosticData>) -> GraphqlErr
             )
         }
         // The compatible message would repeat the literal, which may be a secret in the wrong place.
-        (_, Some("UnsupportedValueType")) => one.error.to_string(),
+        (_, Some("UnsupportedValueType")) => diagnostic.error.to_string(),
         // The compatible message would name the object's type as the field's type.
         (_, Some("MissingSubselection")) => match message.split_once(" of type ") {
             Some((field, _)) => {
                 let name = field.trim_start_matches("Field ").trim_matches('"');
                 format!("{field} must have a selection of subfields, as in \"{name} {{ … }}\".")
             }
-            None => one.error.to_string(),
+            None => diagnostic.error.to_string(),
         },
         (_, Some("UndefinedVariable")) => format!("{message} Declare it, as in \"query ($name: Type)\"."),
         // The library omits a quotation mark.

@@ -29,7 +29,7 @@ use crate::loaders::cache::metrics::read_weight;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
 use crate::loaders::stats::OperationStats;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::requests::Made;
+use crate::telemetry::requests::ResponseSource;
 use crate::telemetry::traces;
 
 /// Maximum size of a request that may share its execution with equal requests and whose response may be cached. A
@@ -70,7 +70,7 @@ impl OperationEngine {
             clock,
             admission: None,
         };
-        Ok(engine.measured())
+        Ok(engine.with_cache_metrics())
     }
 
     /// Adds limits. The settings of connections and lists determine the cost of operations.
@@ -85,11 +85,11 @@ impl OperationEngine {
         let cost_model = CostModel::new(documents.schema(), connections, lists);
         self.preparer.documents = Arc::new(documents);
         self.admission = Some(Arc::new(Admission::new(limits, cost_model)));
-        self.measured()
+        self.with_cache_metrics()
     }
 
     /// Adds the engine's caches to the executor's metrics.
-    fn measured(self) -> Self {
+    fn with_cache_metrics(self) -> Self {
         let (responses, documents) = (Arc::clone(&self.responses), Arc::clone(&self.preparer.documents));
         self.metrics().read("operations", move |readings| {
             let (weight, limit) = responses.weight_and_limit_bytes();
@@ -210,10 +210,10 @@ impl OperationEngine {
             let Some(key) = shared.map(Arc::clone) else {
                 return self.admit(prepared, caller, is_traced, deadline).await.0;
             };
-            let (executor, asker) = (Arc::clone(&self.executor), caller.clone());
-            let revision = move |of| executor.revision(&asker, of);
-            let (engine, asker) = (self.clone(), caller.clone());
-            let execution = async move { engine.admit(prepared, asker, false, deadline).await };
+            let (executor, revision_caller) = (Arc::clone(&self.executor), caller.clone());
+            let revision = move |of| executor.revision(&revision_caller, of);
+            let (engine, execution_caller) = (self.clone(), caller.clone());
+            let execution = async move { engine.admit(prepared, execution_caller, false, deadline).await };
             let (response, source) = self.responses.get(key, revision, execution.boxed()).await;
             // The joined execution had an earlier deadline and ran out of time. This request has time left, so it tries
             // again.
@@ -283,7 +283,7 @@ impl OperationEngine {
             Err(_) => OperationResponse::crashed(),
         };
         let parts = stats.freshness();
-        (response.origin.made, response.origin.cost) = (Some(Made::Executed), stats.cost());
+        (response.origin.source, response.origin.cost) = (Some(ResponseSource::Executed), stats.cost());
         response.is_late = stats.is_late();
         response.read_at = parts.map(|parts| self.clock.timer(self.clock.instant(parts.fetched_at)));
         (response, parts)

@@ -29,13 +29,13 @@ use super::settings::{DocumentMode, DocumentSettings};
 use crate::domain::caller::{Tenant, TenantFingerprints};
 
 /// The prefix of a document id that is a hash.
-const BY_HASH: &str = "sha256:";
+const HASH_PREFIX: &str = "sha256:";
 
 /// Overhead of an entry in bytes: three hashes, and the cache's own data.
 const BYTES_PER_ENTRY: usize = 320;
 
 /// Maximum number of untrusted documents that are remembered as logged. Beyond it, the oldest are logged again.
-const LOGGED: u64 = 10_000;
+const LOGGED_MAX: u64 = 10_000;
 
 /// The text of a request's document, and how it was found.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ fn registered_key(tenant: &Tenant, hash: Hash) -> RegisteredKey {
 pub(crate) struct PersistedDocuments {
     trusted: Option<(TrustedDocuments, DocumentMode)>,
     automatic: Option<Cache<RegisteredKey, Arc<str>>>,
-    logged: Cache<Hash, ()>,
+    logged_hashes: Cache<Hash, ()>,
 }
 
 impl PersistedDocuments {
@@ -72,21 +72,21 @@ impl PersistedDocuments {
             cache.eviction_policy(EvictionPolicy::lru()).build()
         });
         let trusted = trusted.map(|trusted| (trusted, settings.mode));
-        Self { trusted, automatic, logged: Cache::new(LOGGED) }
+        Self { trusted, automatic, logged_hashes: Cache::new(LOGGED_MAX) }
     }
 
     /// Creates the store with the documents that clients have registered in another, if both allow registration.
     pub(crate) fn keeping_registered(&self, other: &Self) -> Self {
         let automatic = match (&self.automatic, &other.automatic) {
-            (Some(_), Some(left)) => Some(left.clone()),
+            (Some(_), Some(registered)) => Some(registered.clone()),
             (own, _) => own.clone(),
         };
-        Self { trusted: self.trusted.clone(), automatic, logged: self.logged.clone() }
+        Self { trusted: self.trusted.clone(), automatic, logged_hashes: self.logged_hashes.clone() }
     }
 
     /// Creates a store without documents: each request must contain its own.
     pub(crate) fn none() -> Self {
-        Self { trusted: None, automatic: None, logged: Cache::new(0) }
+        Self { trusted: None, automatic: None, logged_hashes: Cache::new(0) }
     }
 
     /// Returns the trusted documents, if there are any.
@@ -104,17 +104,19 @@ impl PersistedDocuments {
         request: &mut OperationRequest,
         tenant: &Tenant,
     ) -> Result<ResolvedDocument, Box<GraphqlError>> {
-        let named = Named::of(request)?;
-        match (request.query.take(), named) {
-            (Some(text), None) => self.sent(text.into(), None, tenant),
-            (Some(text), Some(Named::Hash(hash))) => self.sent(text.into(), Some(hash), tenant),
-            (Some(_), Some(Named::ManifestId(id))) => no_hash(&id),
-            (Some(_), Some(Named::Id(_))) => {
+        let name = DocumentName::of(request)?;
+        match (request.query.take(), name) {
+            (Some(text), None) => self.resolve_text(text.into(), None, tenant),
+            (Some(text), Some(DocumentName::Hash(hash))) => {
+                self.resolve_text(text.into(), Some(hash), tenant)
+            }
+            (Some(_), Some(DocumentName::ManifestId(id))) => refuse_malformed_hash(&id),
+            (Some(_), Some(DocumentName::Id(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
-            (None, Some(named)) => {
-                self.named(&named, tenant).map(|text| ResolvedDocument { text, store_as: None })
+            (None, Some(name)) => {
+                self.resolve_name(&name, tenant).map(|text| ResolvedDocument { text, store_as: None })
             }
             (None, None) => {
                 let sentence = "`query` is missing: the text of a GraphQL document.";
@@ -126,23 +128,23 @@ impl PersistedDocuments {
     /// Stores a valid document under the hash that it was sent with. Invalid ones are not stored, because they would
     /// displace others.
     pub(crate) fn store(&self, document: &ResolvedDocument) {
-        if let (Some(automatic), Some(left)) = (&self.automatic, document.store_as) {
-            automatic.insert(left, Arc::clone(&document.text));
+        if let (Some(automatic), Some(key)) = (&self.automatic, document.store_as) {
+            automatic.insert(key, Arc::clone(&document.text));
             // moka weighs up to 64 insertions late, and each of these can be as large as a request body.
             automatic.run_pending_tasks();
         }
     }
 
-    fn named(&self, named: &Named, tenant: &Tenant) -> Result<Arc<str>, Box<GraphqlError>> {
-        let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match named {
-            Named::Hash(hash) => trusted.by_hash(hash),
-            Named::Id(id) | Named::ManifestId(id) => trusted.by_id(id),
+    fn resolve_name(&self, name: &DocumentName, tenant: &Tenant) -> Result<Arc<str>, Box<GraphqlError>> {
+        let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match name {
+            DocumentName::Hash(hash) => trusted.by_hash(hash),
+            DocumentName::Id(id) | DocumentName::ManifestId(id) => trusted.by_id(id),
         });
-        if let (Named::ManifestId(id), None) = (named, &self.trusted) {
-            return no_hash(id);
+        if let (DocumentName::ManifestId(id), None) = (name, &self.trusted) {
+            return refuse_malformed_hash(id);
         }
-        let known = trusted.or_else(|| match (named, &self.automatic) {
-            (Named::Hash(hash), Some(automatic)) if !self.is_enforced() => {
+        let known = trusted.or_else(|| match (name, &self.automatic) {
+            (DocumentName::Hash(hash), Some(automatic)) if !self.is_enforced() => {
                 automatic.get(&registered_key(tenant, *hash))
             }
             _ => None,
@@ -157,17 +159,17 @@ impl PersistedDocuments {
         })
     }
 
-    fn sent(
+    fn resolve_text(
         &self,
         text: Arc<str>,
-        said: Option<Hash>,
+        claimed_hash: Option<Hash>,
         tenant: &Tenant,
     ) -> Result<ResolvedDocument, Box<GraphqlError>> {
-        if said.is_none() && self.trusted.is_none() {
+        if claimed_hash.is_none() && self.trusted.is_none() {
             return Ok(ResolvedDocument { text, store_as: None });
         }
         let hash: Hash = Sha256::digest(text.as_bytes()).into();
-        if said.is_some_and(|said| said != hash) {
+        if claimed_hash.is_some_and(|claimed_hash| claimed_hash != hash) {
             let sentence = "The document's SHA-256 is not the one that the request names it by.";
             return refuse(Code::BadUserInput, sentence, "BAD_HASH");
         }
@@ -182,8 +184,8 @@ impl PersistedDocuments {
                 DocumentMode::Log => self.log(hash),
             }
         }
-        let said = said.filter(|_| self.automatic.is_some());
-        Ok(ResolvedDocument { text, store_as: said.map(|hash| registered_key(tenant, hash)) })
+        let claimed_hash = claimed_hash.filter(|_| self.automatic.is_some());
+        Ok(ResolvedDocument { text, store_as: claimed_hash.map(|hash| registered_key(tenant, hash)) })
     }
 
     fn is_enforced(&self) -> bool {
@@ -193,15 +195,15 @@ impl PersistedDocuments {
     /// Logs that an untrusted document was run, once for each document. The log has its hash, because the text may
     /// contain data.
     fn log(&self, hash: Hash) {
-        if self.logged.get(&hash).is_none() {
-            self.logged.insert(hash, ());
+        if self.logged_hashes.get(&hash).is_none() {
+            self.logged_hashes.insert(hash, ());
             tracing::warn!(sha256 = hex(&hash), "a document that is not trusted was run");
         }
     }
 }
 
 /// The name of a document in a request.
-enum Named {
+enum DocumentName {
     Hash(Hash),
     Id(String),
     /// Sent as `sha256Hash`, as Apollo's clients also do with manifest ids that are not hashes.
@@ -209,7 +211,7 @@ enum Named {
 }
 
 /// Refuses a `sha256Hash` that is not a hash.
-fn no_hash<T>(written: &str) -> Result<T, Box<GraphqlError>> {
+fn refuse_malformed_hash<T>(written: &str) -> Result<T, Box<GraphqlError>> {
     let found = match written.chars().count() {
         64 => "has other characters than hexadecimal digits".to_owned(),
         length => format!("has {length} characters"),
@@ -220,11 +222,11 @@ fn no_hash<T>(written: &str) -> Result<T, Box<GraphqlError>> {
     refuse(Code::BadUserInput, &message, "BAD_REQUEST")
 }
 
-impl Named {
+impl DocumentName {
     fn of(request: &mut OperationRequest) -> Result<Option<Self>, Box<GraphqlError>> {
         let bad = |sentence| refuse(Code::BadUserInput, sentence, "BAD_REQUEST");
         if let Some(id) = request.document_id.take() {
-            return match id.strip_prefix(BY_HASH) {
+            return match id.strip_prefix(HASH_PREFIX) {
                 None => Ok(Some(Self::Id(id))),
                 Some(digits) => match read_hex(digits) {
                     Some(hash) => Ok(Some(Self::Hash(hash))),

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::errors::{GraphqlError, masked_and_merged};
 use super::response_body::{ResponseExtensions, write_body};
 use super::response_origin::ResponseOrigin;
-use crate::telemetry::requests::{self, Made, Operation, RequestRecord, Transport};
+use crate::telemetry::requests::{self, Operation, RequestRecord, ResponseSource, Transport};
 
 /// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,14 +96,14 @@ impl OperationResponse {
 
     /// Returns the copy for the cache. Its body has its exact size: a buffer that was just written has spare capacity.
     pub(super) fn to_cached(&self) -> Self {
-        let (body, origin) = (Bytes::copy_from_slice(&self.body), self.origin.shared(Made::Kept));
+        let (body, origin) = (Bytes::copy_from_slice(&self.body), self.origin.shared(ResponseSource::Cached));
         Self { body, origin, ..self.clone() }
     }
 
     /// Returns the record for the request log and metrics.
     #[must_use]
     pub fn record(&self, transport: Transport) -> RequestRecord {
-        let ResponseOrigin { operation, code, made, cost } = self.origin.clone();
+        let ResponseOrigin { operation, code, source, cost } = self.origin.clone();
         let outcome = match self.outcome {
             Outcome::Executed { whole: true } => requests::Outcome::Ok,
             Outcome::Executed { whole: false } => requests::Outcome::Partial,
@@ -112,8 +112,8 @@ impl OperationResponse {
             Outcome::Crashed => requests::Outcome::Crashed,
         };
         let bytes = u64::try_from(self.body.len()).ok();
-        let of_request = RequestRecord::of(transport, outcome);
-        RequestRecord { operation, code, made, cost, bytes, ..of_request }
+        let record = RequestRecord::of(transport, outcome);
+        RequestRecord { operation, code, source, cost, bytes, ..record }
     }
 
     fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {

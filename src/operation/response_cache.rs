@@ -29,7 +29,7 @@ use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::cache::upstream_cache::Revision;
-use crate::telemetry::requests::Made;
+use crate::telemetry::requests::ResponseSource;
 
 /// Root fields whose responses depend on the current time or on the caller's session.
 const NEVER_CACHED: [&str; 2] = ["upstreams", "viewer"];
@@ -121,12 +121,12 @@ impl ResponseCache {
 
     /// Returns all cached responses with their keys as text, for tests that search them for secrets.
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
-        let one = |(key, cached): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
+        let entry = |(key, cached): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
             let ResponseKey { tenant, view, document, variables, .. } = &**key;
             let key = format!("{tenant:?} {view:?} {document} {variables}");
             (key, cached.response.body.clone())
         };
-        self.responses.all().into_iter().map(one).collect()
+        self.responses.all().into_iter().map(entry).collect()
     }
 
     /// Returns the cached response if execution would still return it. `revision` returns the current revision of the
@@ -153,7 +153,7 @@ impl ResponseCache {
     ) -> (OperationResponse, ValueSource) {
         let cached = || self.lookup(&key, revision.clone());
         let (responses, cache_key, current_revision) = (Arc::clone(self), Arc::clone(&key), revision.clone());
-        let flight = async move {
+        let caching_execution = async move {
             let (before, jumps) = (current_revision(Dependencies::ALL), responses.clock.jumps());
             let ((response, freshness), dependencies) = dependencies::recorded(execution).await;
             let is_whole = response.outcome == (Outcome::Executed { whole: true });
@@ -170,9 +170,9 @@ impl ResponseCache {
         };
         let flight_key = (key.clone(), revision(Dependencies::default()).epochs());
         let (mut response, source) =
-            self.flights.join(flight_key, cached, flight.instrument(Span::current())).await;
+            self.flights.join(flight_key, cached, caching_execution.instrument(Span::current())).await;
         if source == ValueSource::Joined {
-            response.origin = response.origin.shared(Made::Joined);
+            response.origin = response.origin.shared(ResponseSource::Joined);
         }
         (response, source)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::telemetry::requests::{Cost, Made, Operation};
+use crate::telemetry::requests::{Cost, Operation, ResponseSource};
 
 /// The origin of a response: executed, joined or cached, and at which cost.
 #[derive(Debug, Clone, Default)]
@@ -12,14 +12,14 @@ pub(super) struct ResponseOrigin {
     /// The code of the first error.
     pub(super) code: Option<&'static str>,
     /// `None` if nothing was executed.
-    pub(super) made: Option<Made>,
+    pub(super) source: Option<ResponseSource>,
     pub(super) cost: Cost,
 }
 
 impl ResponseOrigin {
     /// Returns the origin of the same response for a request that caused no upstream calls itself.
-    pub(super) fn shared(&self, made: Made) -> Self {
-        let made = self.made.map(|_| made);
-        Self { operation: self.operation.clone(), code: self.code, made, cost: Cost::default() }
+    pub(super) fn shared(&self, source: ResponseSource) -> Self {
+        let source = self.source.map(|_| source);
+        Self { operation: self.operation.clone(), code: self.code, source, cost: Cost::default() }
     }
 }

@@ -7,15 +7,15 @@ use apollo_compiler::Schema;
 use apollo_compiler::schema::ExtendedType;
 
 /// Maximum number of suggestions.
-const SUGGESTED: usize = 3;
+const SUGGESTIONS_MAX: usize = 3;
 
 /// Maximum length of a compared name. All names of the schema are shorter. The limit matters because a comparison costs
 /// the product of both lengths.
-const LONGEST: usize = 64;
+const NAME_MAX: usize = 64;
 
 /// Returns the text to append to a message about an unknown field, argument, input field or enum value. Returns `None`
 /// if no name is similar, or if the message is about something else.
-pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
+pub(crate) fn suggestion(schema: &Schema, sentence: &str) -> Option<String> {
     let mut quoted = sentence.split('"').skip(1).step_by(2);
     if let Some(rest) = sentence.strip_prefix("expected value of type ") {
         let (ty, found) = rest.split_once(", found ")?;
@@ -27,8 +27,8 @@ pub(crate) fn like(schema: &Schema, sentence: &str) -> Option<String> {
     let unknown = quoted.next()?;
     let place = quoted.next()?;
     if sentence.starts_with("Cannot query field") {
-        let of = schema.types.get(place)?;
-        return in_nodes(schema, of, unknown).or_else(|| similar(unknown, fields(of)));
+        let parent = schema.types.get(place)?;
+        return in_nodes(schema, parent, unknown).or_else(|| similar(unknown, fields(parent)));
     }
     if sentence.starts_with("Unknown argument") {
         let (of_type, field) = place.split_once('.')?;
@@ -66,29 +66,29 @@ fn in_nodes(schema: &Schema, connection: &ExtendedType, unknown: &str) -> Option
 }
 
 fn similar(unknown: &str, names: Vec<&str>) -> Option<String> {
-    if unknown.len() > LONGEST {
+    if unknown.len() > NAME_MAX {
         return None;
     }
-    let mut like: Vec<(usize, &str)> = names
+    let mut by_distance: Vec<(usize, &str)> = names
         .into_iter()
         // Fields for gateways are hidden, as in introspection.
         .filter(|name| !name.starts_with('_'))
         .map(|name| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= name.len().max(unknown.len()) * 2 / 5)
         .collect();
-    like.sort_unstable();
-    let mut like = like.into_iter().take(SUGGESTED).map(|(_, name)| format!("\"{name}\""));
-    let first = like.next()?;
-    let others: Vec<_> = like.collect();
+    by_distance.sort_unstable();
+    let mut nearest = by_distance.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| format!("\"{name}\""));
+    let first = nearest.next()?;
+    let others: Vec<_> = nearest.collect();
     Some(match others.split_last() {
         None => format!(" Did you mean {first}?"),
         Some((last, [])) => format!(" Did you mean {first} or {last}?"),
-        Some((last, between)) => format!(" Did you mean {first}, {}, or {last}?", between.join(", ")),
+        Some((last, middle)) => format!(" Did you mean {first}, {}, or {last}?", middle.join(", ")),
     })
 }
 
-fn fields(of: &ExtendedType) -> Vec<&str> {
-    match of {
+fn fields(definition: &ExtendedType) -> Vec<&str> {
+    match definition {
         ExtendedType::Object(object) => object.fields.keys().map(|name| name.as_str()).collect(),
         ExtendedType::Interface(interface) => interface.fields.keys().map(|name| name.as_str()).collect(),
         _ => Vec::new(),
@@ -126,7 +126,7 @@ mod tests {
             ("Cannot query field \"provider\" on type \"Nothing\".", None),
             ("Variable \"$providers\" is never used, \"provider\" is.", None),
         ] {
-            assert_eq!(like(&schema, sentence).as_deref(), suggested, "{sentence}");
+            assert_eq!(suggestion(&schema, sentence).as_deref(), suggested, "{sentence}");
         }
     }
 }

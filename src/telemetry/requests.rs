@@ -77,13 +77,13 @@ words! {
 
 words! {
     /// Origin of a response.
-    Made {
+    ResponseSource {
         /// Executed for this request.
         Executed = "executed",
         /// Shared with an identical request in flight.
         Joined = "joined",
         /// Read from the response cache.
-        Kept = "kept",
+        Cached = "kept",
     }
 }
 
@@ -130,7 +130,7 @@ pub struct RequestRecord {
     /// Name of the caller in the log; `None` without authentication.
     pub caller: Option<CallerName>,
     /// Origin of the response; `None` if nothing was executed.
-    pub made: Option<Made>,
+    pub source: Option<ResponseSource>,
     /// Upstream calls.
     pub cost: Cost,
     /// Size of the response before compression, in bytes; `None` if unknown.
@@ -148,7 +148,7 @@ impl RequestRecord {
             code: None,
             reason: None,
             caller: None,
-            made: None,
+            source: None,
             cost: Cost::default(),
             bytes: None,
         }
@@ -163,7 +163,7 @@ const STATUSES: usize = 500;
 pub struct Requests {
     names: Names,
     errors: Mutex<BTreeMap<&'static str, u64>>,
-    made: [AtomicU64; Made::ALL.len()],
+    sources: [AtomicU64; ResponseSource::ALL.len()],
     responses: Box<[[AtomicU64; STATUSES]]>,
     streams: Streams,
 }
@@ -171,8 +171,8 @@ pub struct Requests {
 impl Requests {
     pub(super) fn new(names_max: usize) -> Self {
         let responses = Route::ALL.iter().map(|_| [const { AtomicU64::new(0) }; STATUSES]).collect();
-        let (errors, made, streams) = (Mutex::default(), Default::default(), Streams::default());
-        Self { names: Names::new(names_max), errors, made, responses, streams }
+        let (errors, sources, streams) = (Mutex::default(), Default::default(), Streams::default());
+        Self { names: Names::new(names_max), errors, sources, responses, streams }
     }
 
     /// Returns the counts of a valid operation; `kind` is query, mutation or subscription.
@@ -188,8 +188,8 @@ impl Requests {
         if let Some(code) = record.code {
             *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
         }
-        if let Some(made) = record.made.and_then(|made| self.made.get(made as usize)) {
-            made.fetch_add(1, Ordering::Relaxed);
+        if let Some(count) = record.source.and_then(|source| self.sources.get(source as usize)) {
+            count.fetch_add(1, Ordering::Relaxed);
         }
         if record.transport == Transport::WebSocket {
             write(record, Route::Graphql, None, took);
@@ -199,8 +199,8 @@ impl Requests {
     /// Counts a completed request of the public listener, and writes its line. A request whose client disconnected has
     /// no status.
     pub fn request_ended(&self, record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
-        let place = status.and_then(|status| usize::from(status).checked_sub(100));
-        let count = place.and_then(|place| self.responses.get(route as usize)?.get(place));
+        let index = status.and_then(|status| usize::from(status).checked_sub(100));
+        let count = index.and_then(|index| self.responses.get(route as usize)?.get(index));
         if let Some(count) = count {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -218,14 +218,14 @@ impl Requests {
         for (code, count) in self.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             readings.count(&declared::REQUEST_ERRORS, &[code], *count);
         }
-        for (made, count) in Made::ALL.iter().zip(&self.made) {
-            readings.count(&declared::ANSWERS, &[made.word()], count.load(Ordering::Relaxed));
+        for (source, count) in ResponseSource::ALL.iter().zip(&self.sources) {
+            readings.count(&declared::ANSWERS, &[source.word()], count.load(Ordering::Relaxed));
         }
         for (route, statuses) in Route::ALL.iter().zip(&self.responses) {
-            for (place, count) in statuses.iter().enumerate() {
+            for (index, count) in statuses.iter().enumerate() {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 {
-                    let status = (place + 100).to_string();
+                    let status = (index + 100).to_string();
                     readings.count(&declared::RESPONSES, &[route.word(), &status], count);
                 }
             }
@@ -250,7 +250,7 @@ fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Durati
         status,
         duration_ms = milliseconds(took),
         bytes = record.bytes,
-        made = record.made.map(Made::word),
+        made = record.source.map(ResponseSource::word),
         leadlex_calls = operation.map(|_| record.cost.leadlex),
         composio_calls = operation.map(|_| record.cost.composio),
         "request"
