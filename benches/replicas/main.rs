@@ -37,7 +37,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mimalloc::MiMalloc;
 use serde_json::json;
 use switchboard::sandbox::Tenant;
-use switchboard::telemetry::requests::Made;
+use switchboard::telemetry::requests::ResponseSource;
 
 use replica::{Cost, Replica, Setup};
 use server::{Commands, Server, describe, difference, median_commands};
@@ -117,7 +117,7 @@ fn hot(redis: &mut Server, upstream: &str) {
         // The order alternates, because the second run finds warm caches.
         for place in [round % 2, (round + 1) % 2] {
             let one = sides[place].ask(&request, HOT_REQUESTS);
-            assert!(one.made == Some(Made::Kept), "a response did not come from the cache");
+            assert!(one.source == Some(ResponseSource::Cached), "a response did not come from the cache");
             (of_round[place], bytes) = (one.cpu, one.bytes);
             spent[place].push(one);
         }

@@ -16,7 +16,7 @@ use switchboard::loaders::settings::Shares;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{OperationEngine, TransportRules};
 use switchboard::sandbox::LEADLEX_PATH;
-use switchboard::telemetry::requests::{Made, Transport};
+use switchboard::telemetry::requests::{ResponseSource, Transport};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 
@@ -57,8 +57,8 @@ pub(crate) struct Cost {
     pub(crate) latency: Duration,
     /// CPU time of the replica's thread.
     pub(crate) cpu: Duration,
-    /// The way in which the last response was made.
-    pub(crate) made: Option<Made>,
+    /// Source of the last response.
+    pub(crate) source: Option<ResponseSource>,
     pub(crate) bytes: usize,
 }
 
@@ -110,9 +110,9 @@ async fn serve(
         // The CPU time of a thread is exact just after a sleep.
         tokio::time::sleep(SETTLE_TIME).await;
         let (before, begun) = (clock.read(), Instant::now());
-        let (mut made, mut bytes) = (None, 0);
+        let (mut source, mut bytes) = (None, 0);
         for number in 0..times {
-            (made, bytes) = run(operations, &request).await;
+            (source, bytes) = run(operations, &request).await;
             if number % YIELD_INTERVAL == YIELD_INTERVAL - 1 {
                 tokio::task::yield_now().await;
             }
@@ -120,14 +120,14 @@ async fn serve(
         let took = begun.elapsed();
         tokio::time::sleep(SETTLE_TIME).await;
         let cpu = clock.read() - before;
-        let spent = Cost { latency: took / times, cpu: cpu / times, made, bytes };
+        let spent = Cost { latency: took / times, cpu: cpu / times, source, bytes };
         if answer.send(spent).is_err() {
             return;
         }
     }
 }
 
-async fn run(operations: &OperationEngine, request: &[u8]) -> (Option<Made>, usize) {
+async fn run(operations: &OperationEngine, request: &[u8]) -> (Option<ResponseSource>, usize) {
     let tenant =
         Tenant { leadlex: Credential::new(LEADLEX_KEY).ok(), composio: Credential::new(COMPOSIO_KEY).ok() };
     let caller = Caller::admin("bench", tenant);
@@ -135,7 +135,7 @@ async fn run(operations: &OperationEngine, request: &[u8]) -> (Option<Made>, usi
     let answer = operations.run(request, TransportRules { mutations: true }, caller).await;
     let record = answer.record(Transport::Http);
     assert!(record.code.is_none(), "the query failed: {:?}", record.code);
-    (record.made, answer.body.len())
+    (record.source, answer.body.len())
 }
 
 fn config(setup: &Setup<'_>) -> Config {
