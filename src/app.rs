@@ -84,10 +84,10 @@ impl App {
             tracing::warn!("{warning}");
         }
         let settings = |connections_max| ServerSettings { connections_max, ..config.server.clone() };
-        let (of_public, of_ops) = (settings(limits.public), settings(limits.ops));
+        let (public_settings, ops_settings) = (settings(limits.public), settings(limits.ops));
         Ok(Self {
-            http: Server::bind("http.listen", config.http.listen, routes, of_public, public)?,
-            ops: Server::bind("ops.listen", config.ops.listen, ops, of_ops, probes)?,
+            http: Server::bind("http.listen", config.http.listen, routes, public_settings, public)?,
+            ops: Server::bind("ops.listen", config.ops.listen, ops, ops_settings, probes)?,
             hot_reload,
             readiness,
             traces,

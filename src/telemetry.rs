@@ -29,7 +29,7 @@ use tracing_subscriber::{Layer, Registry, fmt, reload};
 use self::json_lines::{JsonFields, JsonLines};
 
 /// The crate whose level can be set; the targets of its modules begin with this name.
-const OURS: &str = env!("CARGO_CRATE_NAME");
+const CRATE_NAME: &str = env!("CARGO_CRATE_NAME");
 
 /// The module of the span around each request, which has its id.
 const REQUEST_SPAN: &str = "switchboard::http::request_id";
@@ -71,12 +71,14 @@ impl TryFrom<String> for LogLevel {
         for part in text.split(',').map(str::trim) {
             match part.split_once('=') {
                 None => level = Some(read_level(part)?),
-                Some((module, of_module)) if module == OURS || module.starts_with("switchboard::") => {
-                    modules.push((module.to_owned(), read_level(of_module)?));
+                Some((module, module_level))
+                    if module == CRATE_NAME || module.starts_with("switchboard::") =>
+                {
+                    modules.push((module.to_owned(), read_level(module_level)?));
                 }
                 Some((module, _)) => {
                     return Err(format!(
-                        "`{module}` is not a module of {OURS}; only its modules have a level"
+                        "`{module}` is not a module of {CRATE_NAME}; only its modules have a level"
                     ));
                 }
             }
@@ -103,7 +105,7 @@ impl LogLevel {
     fn targets(&self) -> Targets {
         Targets::new()
             .with_default(self.level.min(LevelFilter::WARN))
-            .with_target(OURS, self.level)
+            .with_target(CRATE_NAME, self.level)
             .with_targets(self.modules.iter().cloned())
             // Added last, so that no setting can filter the audit log or the span with the request's id around its
             // lines.
@@ -130,8 +132,8 @@ impl Level {
 /// If a subscriber is set already, or no thread can be started.
 pub fn start(settings: &LogSettings) -> io::Result<Level> {
     let writer = log_writer::standard_error()?;
-    let (level, set) = reload::Layer::new(settings.level.targets());
-    let written = match settings.format {
+    let (filter, handle) = reload::Layer::new(settings.level.targets());
+    let output = match settings.format {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(writer).with_ansi(io::stderr().is_terminal()).boxed()
         }
@@ -141,9 +143,9 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
     };
     // A filter of the whole subscriber, whose result tracing caches for each log statement. A filter of the writer
     // alone would be asked for each line.
-    tracing_subscriber::registry().with(level).with(written).try_init().map_err(io::Error::other)?;
+    tracing_subscriber::registry().with(filter).with(output).try_init().map_err(io::Error::other)?;
     panics::install_hook();
-    Ok(Level(set))
+    Ok(Level(handle))
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ pub(super) fn issuer_keys(jwt: &JwtSettings) -> anyhow::Result<jwks::KeySource> 
 /// Returns the secrets by which webhook deliveries are verified, each with its tenant.
 pub(super) fn webhooks(config: &Config) -> Webhooks {
     let named = config.tenants.iter().map(|tenant| {
-        (keys(&tenant.leadlex_api_key, &tenant.composio_api_key), &tenant.composio_webhook_secrets)
+        (tenant_of_keys(&tenant.leadlex_api_key, &tenant.composio_api_key), &tenant.composio_webhook_secrets)
     });
     let all = named.chain([(default_tenant(config), &config.webhooks.composio_secrets)]);
     let secrets = all.flat_map(|(tenant, setting)| {
@@ -72,10 +72,9 @@ pub(super) fn webhooks(config: &Config) -> Webhooks {
 
 /// Returns all tenants by name.
 pub(super) fn tenants(config: &Config) -> Tenants {
-    let named = config
-        .tenants
-        .iter()
-        .map(|tenant| (tenant.name.clone(), keys(&tenant.leadlex_api_key, &tenant.composio_api_key)));
+    let named = config.tenants.iter().map(|tenant| {
+        (tenant.name.clone(), tenant_of_keys(&tenant.leadlex_api_key, &tenant.composio_api_key))
+    });
     // Without any key there is no default tenant.
     let default = Some(default_tenant(config)).filter(|own| own.leadlex.is_some() || own.composio.is_some());
     named.chain(default.map(|own| (DEFAULT_TENANT.to_owned(), own))).collect()
@@ -83,11 +82,11 @@ pub(super) fn tenants(config: &Config) -> Tenants {
 
 /// Returns the tenant of the plain `upstream.*.api_key` settings.
 pub(super) fn default_tenant(config: &Config) -> Tenant {
-    keys(&config.upstream.leadlex.api_key, &config.upstream.composio.api_key)
+    tenant_of_keys(&config.upstream.leadlex.api_key, &config.upstream.composio.api_key)
 }
 
 /// Returns the tenant of two key settings. An empty setting means no key; validation has refused malformed keys.
-fn keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
+fn tenant_of_keys(leadlex: &SecretString, composio: &SecretString) -> Tenant {
     Tenant {
         leadlex: Credential::new(leadlex.expose_secret()).ok(),
         composio: Credential::new(composio.expose_secret()).ok(),

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use anyhow::Context as _;
 
 use super::serve::StopSignal;
-use super::{Failure, listen_instead_of_port, print_in_background};
+use super::{Failure, hidden_port_flag, print_in_background};
 use crate::app::{self, App};
 use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
@@ -22,7 +22,7 @@ use crate::telemetry;
 
 /// Arguments of `demo`.
 #[derive(clap::Args, Debug)]
-#[command(arg = listen_instead_of_port())]
+#[command(arg = hidden_port_flag())]
 pub(super) struct Arguments {
     /// State of the emulated upstreams.
     #[arg(long, value_name = "NAME", value_enum, default_value_t = Scenario::Healthy)]
@@ -64,7 +64,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let token =
         is_exposed.then(NewToken::random).transpose().context("cannot read random bytes from the system")?;
     if let Some(token) = &token {
-        require(token, &mut config);
+        require_token(token, &mut config);
         config.http.listen = listen;
     }
     telemetry::start(&config.log)?;
@@ -89,7 +89,7 @@ fn is_setting_of_demo(variable: &OsString) -> bool {
 }
 
 /// Requires clients to send the token, which makes them an administrator of the sandbox's first tenant.
-fn require(token: &NewToken, config: &mut Config) {
+fn require_token(token: &NewToken, config: &mut Config) {
     config.auth.mode = AuthMode::Tokens;
     config.auth.tokens = vec![TokenSettings {
         name: "demo".to_owned(),
@@ -171,7 +171,7 @@ mod tests {
             printed.contains("\"http://localhost:5173,http://localhost:3000\" # --cors-origin"),
             "{printed}"
         );
-        require(&NewToken::random().unwrap(), &mut config);
+        require_token(&NewToken::random().unwrap(), &mut config);
         assert!(app::access::callers(&config).is_ok());
     }
 

@@ -107,7 +107,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 }
 
 /// Returns a hidden `--port`, an option that other servers have: its error suggests `--listen`.
-fn listen_instead_of_port() -> Arg {
+fn hidden_port_flag() -> Arg {
     let parser = UnknownArgumentValueParser::suggest_arg("--listen");
     Arg::new("port")
         .long("port")

@@ -17,11 +17,11 @@ pub(super) fn redis_check(probed: &Result<Duration, ProbeFailure>, timeout: Dura
             let micros = latency.as_micros();
             CheckResult::Ok(format!("it responds in {}.{} ms", micros / 1_000, micros % 1_000 / 100))
         }
-        Err(failure) => CheckResult::Failed(words(*failure)),
+        Err(failure) => CheckResult::Failed(failure_text(*failure)),
     }
 }
 
-fn words(failure: ProbeFailure) -> String {
+fn failure_text(failure: ProbeFailure) -> String {
     match failure {
         ProbeFailure::Settings(error) => error.to_string(),
         ProbeFailure::Unreachable => {
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn each_failure_says_what_to_do() {
-        for (failure, words) in [
+        for (failure, expected) in [
             (ProbeFailure::Unreachable, "check redis.url"),
             (ProbeFailure::Timeout, "for seconds"),
             (ProbeFailure::Tls, "redis.ca_file"),
@@ -78,7 +78,7 @@ mod tests {
             (ProbeFailure::Refused("EVAL"), "it refuses EVAL"),
         ] {
             let line = line(Err(failure));
-            assert!(line.starts_with("Redis     WRONG  ") && line.contains(words), "{line}");
+            assert!(line.starts_with("Redis     WRONG  ") && line.contains(expected), "{line}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::serve::StopSignal;
-use super::{Failure, listen_instead_of_port, print};
+use super::{Failure, hidden_port_flag, print};
 use crate::app;
 use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
@@ -12,7 +12,7 @@ use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 
 /// Arguments of `sandbox`.
 #[derive(clap::Args, Debug)]
-#[command(arg = listen_instead_of_port())]
+#[command(arg = hidden_port_flag())]
 pub(super) struct Arguments {
     /// Address to listen on; port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::address)]

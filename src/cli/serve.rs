@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::reload::{ReloadSignal, ServeSources};
-use super::{Failure, listen_instead_of_port, print_in_background, systemd};
+use super::{Failure, hidden_port_flag, print_in_background, systemd};
 use crate::app::App;
 use crate::telemetry::{self, LogFormat};
 
 /// Arguments of `serve`.
 #[derive(clap::Args, Debug)]
-#[command(arg = listen_instead_of_port())]
+#[command(arg = hidden_port_flag())]
 pub(super) struct Arguments {
     /// Configuration file (TOML) with the settings that differ from the defaults.
     #[arg(long, value_name = "FILE")]

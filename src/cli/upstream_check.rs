@@ -50,11 +50,11 @@ pub(super) fn upstream_check(
     callers_bring_keys: bool,
 ) -> CheckResult {
     match probed {
-        Ok(report) => of_answer(report),
+        Ok(report) => check_report(report),
         Err(error) if error.failure == UpstreamFailure::NoCredential && callers_bring_keys => {
             CheckResult::Skipped("not called: no key is configured, callers bring their own".to_owned())
         }
-        Err(error) => CheckResult::Failed(of_failure(upstream, error)),
+        Err(error) => CheckResult::Failed(failure_text(upstream, error)),
     }
 }
 
@@ -66,61 +66,61 @@ pub(super) fn write_check(probed: &Result<(), UpstreamError>) -> CheckResult {
             "the Composio key may only read (403): grant it writing of connected accounts, or set actions.enabled = false"
                 .to_owned(),
         ),
-        Err(error) => CheckResult::Failed(of_failure(UpstreamName::Composio, error)),
+        Err(error) => CheckResult::Failed(failure_text(UpstreamName::Composio, error)),
     }
 }
 
-fn of_answer(report: &ProbeReport) -> CheckResult {
-    let mut wrong = Vec::new();
+fn check_report(report: &ProbeReport) -> CheckResult {
+    let mut problems = Vec::new();
     if let Some(date) = report.date {
         let ahead = report.local_date.as_second().saturating_sub(date.as_second());
         if ahead.abs() > CLOCK_TOLERANCE_SECONDS {
             let side = if ahead > 0 { "ahead of" } else { "behind" };
-            let seconds = grouped(ahead.unsigned_abs());
-            wrong.push(format!("the clock of this machine is {seconds} s {side} its clock: correct it"));
+            let seconds = with_separators(ahead.unsigned_abs());
+            problems.push(format!("the clock of this machine is {seconds} s {side} its clock: correct it"));
         }
     }
     if report.problems > 0 {
-        wrong.push(format!(
+        problems.push(format!(
             "{} of its items cannot be decoded: the version of its API may have changed",
             report.problems
         ));
     }
     let quota = quota(report);
     match (report.remaining, report.limit) {
-        (Some(0), _) => wrong.push(format!("its rate limit is exhausted: {quota}")),
+        (Some(0), _) => problems.push(format!("its rate limit is exhausted: {quota}")),
         (Some(left), Some(limit)) if left < limit.div_ceil(20) => {
-            wrong.push(format!("its rate limit is nearly exhausted: {quota}"));
+            problems.push(format!("its rate limit is nearly exhausted: {quota}"));
         }
-        _ if wrong.is_empty() => return CheckResult::Ok(quota),
+        _ if problems.is_empty() => return CheckResult::Ok(quota),
         _ => {}
     }
     if let Some(id) = &report.request_id {
-        wrong.push(format!("request {id}"));
+        problems.push(format!("request {id}"));
     }
-    CheckResult::Failed(wrong.join("; "))
+    CheckResult::Failed(problems.join("; "))
 }
 
 /// Returns the quota in the response's headers; empty without such headers (an unmetered key).
 fn quota(report: &ProbeReport) -> String {
     let Some(remaining) = report.remaining else { return String::new() };
-    let mut words = format!("quota {}", grouped(remaining));
+    let mut text = format!("quota {}", with_separators(remaining));
     if let Some(limit) = report.limit {
-        words.push_str(&format!(" of {}", grouped(limit)));
+        text.push_str(&format!(" of {}", with_separators(limit)));
     }
-    words.push_str(" left");
+    text.push_str(" left");
     if let Some(moment) = report.resets_at {
-        words.push_str(&format!(" until {moment}"));
+        text.push_str(&format!(" until {moment}"));
     }
-    words
+    text
 }
 
-fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
+fn failure_text(upstream: UpstreamName, error: &UpstreamError) -> String {
     let section = match upstream {
         UpstreamName::Leadlex => "upstream.leadlex",
         UpstreamName::Composio => "upstream.composio",
     };
-    let mut words = match error.failure {
+    let mut text = match error.failure {
         UpstreamFailure::NoCredential => format!("no key is configured: set {section}.api_key"),
         UpstreamFailure::Unauthorized => format!("the key was refused (401): set {section}.api_key"),
         UpstreamFailure::Forbidden => match upstream {
@@ -131,7 +131,10 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
         },
         UpstreamFailure::RateLimited => match error.retry_after {
             Some(wait) => {
-                format!("the rate limit is exhausted (429): retry after {} s", grouped(wait.as_secs().max(1)))
+                format!(
+                    "the rate limit is exhausted (429): retry after {} s",
+                    with_separators(wait.as_secs().max(1))
+                )
             }
             None => "the rate limit is exhausted (429): retry later".to_owned(),
         },
@@ -166,16 +169,16 @@ fn of_failure(upstream: UpstreamName, error: &UpstreamError) -> String {
         }
     };
     if let Some(slug) = &error.slug {
-        words.push_str(&format!("; code {slug}"));
+        text.push_str(&format!("; code {slug}"));
     }
     if let Some(id) = &error.request_id {
-        words.push_str(&format!("; request {id}"));
+        text.push_str(&format!("; request {id}"));
     }
-    words
+    text
 }
 
 /// Formats a number with a comma between every three digits.
-fn grouped(number: u64) -> String {
+fn with_separators(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -129,7 +129,7 @@ struct Acceptor {
 impl Acceptor {
     fn new(routes: CurrentRouter, settings: &ServerSettings, connections: Arc<Connections>) -> Self {
         let permits = Arc::new(Semaphore::new(settings.connections_max));
-        connections.listens(&permits, settings.connections_max);
+        connections.set_permits(&permits, settings.connections_max);
         let free = Arc::clone(&permits);
         let serving = ConnectionServer {
             routes,

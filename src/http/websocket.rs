@@ -59,7 +59,7 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
         return Err(HttpError::bad_websocket_request(OTHER_SUBPROTOCOL));
     }
     let shutdown = ShutdownToken::from_extensions(&head.extensions);
-    let origin = SpanOrigin::here();
+    let origin = SpanOrigin::current();
     // Log lines of the session belong to the request's span.
     let span = Span::current();
     Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, shutdown, origin).instrument(span)))

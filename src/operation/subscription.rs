@@ -97,7 +97,7 @@ impl OperationEngine {
         let field = field.map_or("", |field| field.name.as_str());
         let source =
             after.and_then(|after| self.executor.subscribe(field, &caller, after)).map_err(refused)?;
-        let trace_origin = SpanOrigin::here();
+        let trace_origin = SpanOrigin::current();
         let subscription =
             Subscription { engine: self.clone(), prepared, caller, source, trace_origin, has_ended: false };
         match subscription.response(Event::None).await {

@@ -14,7 +14,7 @@ use super::metrics::Metrics;
 use super::metrics::declared;
 
 /// Minimum time between two warnings about refused connections.
-const LOGGED_EACH: Duration = Duration::from_secs(60);
+const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Reason why a connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,9 +43,9 @@ impl Refused {
 pub struct Connections {
     refused: [AtomicU64; Refused::ALL.len()],
     /// Free permits and their total; none before the listener starts.
-    places: OnceLock<(Arc<Semaphore>, usize)>,
+    permits: OnceLock<(Arc<Semaphore>, usize)>,
     /// Time of the last warning, and the number of refusals by then.
-    logged: Mutex<Option<(Instant, u64)>>,
+    last_warning: Mutex<Option<(Instant, u64)>>,
 }
 
 impl Connections {
@@ -65,38 +65,39 @@ impl Connections {
     }
 
     /// Sets the permits of the listener, when it starts.
-    pub(crate) fn listens(&self, free: &Arc<Semaphore>, places: usize) {
+    pub(crate) fn set_permits(&self, free: &Arc<Semaphore>, permits: usize) {
         // Each listener calls this once; a second value would be ignored.
-        let _ = self.places.set((Arc::clone(free), places));
+        let _ = self.permits.set((Arc::clone(free), permits));
     }
 
     fn open(&self) -> u64 {
-        let open = self.places.get().map(|(free, places)| places.saturating_sub(free.available_permits()));
+        let open = self.permits.get().map(|(free, permits)| permits.saturating_sub(free.available_permits()));
         open.and_then(|open| u64::try_from(open).ok()).unwrap_or_default()
     }
 
     /// Counts a refused connection.
-    pub(crate) fn refused(&self, why: Refused) {
-        if let Some(count) = self.refused.get(why as usize) {
+    pub(crate) fn refused(&self, reason: Refused) {
+        if let Some(count) = self.refused.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        if let Refused::Full | Refused::Flooded = why {
+        if let Refused::Full | Refused::Flooded = reason {
             self.log();
         }
     }
 
     fn log(&self) {
-        let of = |why: Refused| self.refused.get(why as usize).map_or(0, |it| it.load(Ordering::Relaxed));
-        let all = of(Refused::Full) + of(Refused::Flooded);
-        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        let (now, before) = (Instant::now(), logged.map_or(0, |(_, count)| count));
-        if logged.is_none_or(|(at, _)| now.duration_since(at) >= LOGGED_EACH) {
-            *logged = Some((now, all));
-            let places = self.places.get().map(|(_, places)| places);
+        let count_of =
+            |reason: Refused| self.refused.get(reason as usize).map_or(0, |it| it.load(Ordering::Relaxed));
+        let refused_so_far = count_of(Refused::Full) + count_of(Refused::Flooded);
+        let mut last_warning = self.last_warning.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, before) = (Instant::now(), last_warning.map_or(0, |(_, count)| count));
+        if last_warning.is_none_or(|(at, _)| now.duration_since(at) >= WARNING_INTERVAL) {
+            *last_warning = Some((now, refused_so_far));
+            let permits = self.permits.get().map(|(_, permits)| permits);
             tracing::warn!(
-                places,
-                refused = all.saturating_sub(before),
-                "connections are refused: all places are taken (server.connections_max)"
+                permits,
+                refused = refused_so_far.saturating_sub(before),
+                "connections are refused: their limit is reached (server.connections_max)"
             );
         }
     }
@@ -110,13 +111,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_listener_logs_one_line_a_minute_with_the_number_of_refusals() {
         let connections = Connections::default();
-        connections.listens(&Arc::new(Semaphore::new(2)), 2);
+        connections.set_permits(&Arc::new(Semaphore::new(2)), 2);
         let flood = || (0..100).for_each(|_| connections.refused(Refused::Full));
         let first = logged(flood);
         assert_eq!(first.lines().count(), 1, "{first}");
-        assert!(first.contains("WARN") && first.contains("places=2 refused=1"), "{first}");
+        assert!(first.contains("WARN") && first.contains("permits=2 refused=1"), "{first}");
         assert_eq!(logged(|| connections.refused(Refused::Flooded)), "");
-        tokio::time::advance(LOGGED_EACH).await;
+        tokio::time::advance(WARNING_INTERVAL).await;
         let next = logged(|| connections.refused(Refused::Flooded));
         assert!(next.contains("refused=101"), "{next}");
         assert_eq!(logged(|| connections.refused(Refused::Malformed)), "");

@@ -178,11 +178,11 @@ impl Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
         let mut rest = text;
-        while let Some((plain, behind)) =
+        while let Some((unescaped, from_special)) =
             rest.bytes().position(needs_escape).and_then(|at| rest.split_at_checked(at))
         {
-            self.0.write_str(plain)?;
-            let mut characters = behind.chars();
+            self.0.write_str(unescaped)?;
+            let mut characters = from_special.chars();
             match characters.next() {
                 Some('"') => self.0.write_str("\\\"")?,
                 Some('\\') => self.0.write_str("\\\\")?,

@@ -30,7 +30,7 @@ const AUDIT_BYTES: usize = 4 << 20;
 const WRITE_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Capacity that the queue keeps after a burst; more is freed.
-const KEPT_BYTES: usize = 1 << 16;
+const RETAINED_BYTES: usize = 1 << 16;
 
 /// The writer of this process's log.
 static STARTED: OnceLock<LogWriter> = OnceLock::new();
@@ -125,7 +125,7 @@ impl LogWriter {
                     shared.dropped_failed.fetch_add(lines, Ordering::Relaxed);
                 }
                 batch.clear();
-                batch.shrink_to(KEPT_BYTES);
+                batch.shrink_to(RETAINED_BYTES);
                 shared.finish_write();
                 let dropped = shared.dropped_full.load(Ordering::Relaxed);
                 if dropped > reported {
@@ -178,11 +178,11 @@ impl Shared {
     /// Adds a line, or drops it if the queue is full.
     fn push(&self, line: &[u8], is_audit: bool) {
         let mut queue = self.lock();
-        let (waiting, limit) = match is_audit {
+        let (unwritten, limit) = match is_audit {
             true => (queue.audit_bytes, AUDIT_BYTES),
             false => (queue.bytes.len() - queue.audit_bytes, QUEUE_BYTES),
         };
-        if waiting + line.len() > limit {
+        if unwritten + line.len() > limit {
             drop(queue);
             self.dropped_full.fetch_add(1, Ordering::Relaxed);
             return;

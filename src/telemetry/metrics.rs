@@ -114,7 +114,7 @@ impl Metrics {
     /// Returns all metrics in Prometheus's text format, for clients that do not accept OpenMetrics.
     #[must_use]
     pub fn text_page(&self) -> String {
-        text_format::of_openmetrics(&self.page())
+        text_format::from_openmetrics(&self.page())
     }
 }
 

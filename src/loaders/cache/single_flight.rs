@@ -99,7 +99,7 @@ where
         let task = tokio::spawn(traces::in_current_trace(work).in_current_span());
         let on_panic = Arc::clone(&self.on_panic);
         let flight = async move { task.await.unwrap_or_else(|error| on_panic(error)) }.boxed().shared();
-        (flight, SpanOrigin::here())
+        (flight, SpanOrigin::current())
     }
 }
 

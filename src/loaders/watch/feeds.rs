@@ -144,7 +144,7 @@ impl ChangeFeeds {
             let polled =
                 PolledFeeds { owner: Arc::clone(self), feeds, key: key.clone(), is_registered: true };
             let (clock, expiries) = (upstream_cache.clock, upstream_cache.expiries(&credential));
-            start(poller(key.1), polled, expiries, clock, SpanOrigin::here());
+            start(poller(key.1), polled, expiries, clock, SpanOrigin::current());
         }
         Ok(subscriber)
     }

@@ -74,9 +74,9 @@ impl Readings {
             let unit = unit.map(|unit| Unit::Other(unit.to_owned()));
             let help = format!("{}.", metric.help);
             let mut family =
-                encoder.encode_descriptor(stem, &help, unit.as_ref(), metric.kind.of_library())?;
-            let silent = silent(metric, samples);
-            for sample in samples.iter().chain(&silent) {
+                encoder.encode_descriptor(stem, &help, unit.as_ref(), metric.kind.library_type())?;
+            let missing = missing_series(metric, samples);
+            for sample in samples.iter().chain(&missing) {
                 let names = metric.labels.iter().map(|label| label.name);
                 let labels: Vec<_> = names.zip(sample.labels.iter().map(String::as_str)).collect();
                 if let Value::Distribution(distribution) = &sample.value {
@@ -93,7 +93,7 @@ impl Readings {
 }
 
 /// Returns the series of a counter that have no value yet; none if the values of a label are not listed.
-fn silent(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
+fn missing_series(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
     let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
     if metric.kind != Kind::Counter || !is_closed {
         return Vec::new();
@@ -102,9 +102,9 @@ fn silent(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
         let with = |value: &&str, labels: &Vec<String>| [labels.as_slice(), &[(*value).to_owned()]].concat();
         begun.iter().flat_map(|labels| label.values.iter().map(move |value| with(value, labels))).collect()
     });
-    let is_silent = |labels: &Vec<String>| !samples.iter().any(|sample| sample.labels == *labels);
-    let silent = all.into_iter().filter(is_silent);
-    silent.map(|labels| Sample { labels, value: Value::Count(0) }).collect()
+    let is_missing = |labels: &Vec<String>| !samples.iter().any(|sample| sample.labels == *labels);
+    let missing = all.into_iter().filter(is_missing);
+    missing.map(|labels| Sample { labels, value: Value::Count(0) }).collect()
 }
 
 impl Value {
@@ -119,7 +119,7 @@ impl Value {
 }
 
 impl Kind {
-    fn of_library(self) -> MetricType {
+    fn library_type(self) -> MetricType {
         match self {
             Self::Counter => MetricType::Counter,
             Self::Gauge => MetricType::Gauge,

@@ -5,7 +5,7 @@
 //! (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
 
 /// Converts an OpenMetrics page.
-pub(super) fn of_openmetrics(page: &str) -> String {
+pub(super) fn from_openmetrics(page: &str) -> String {
     let mut text = String::with_capacity(page.len());
     // The new name of a metric depends on its type, which may follow the help text; so types are collected first.
     let mut counters = std::collections::HashSet::new();
@@ -52,7 +52,7 @@ mod tests {
         let page = "# HELP calls Calls made so far.\n# TYPE calls counter\n# UNIT calls seconds\ncalls_total{a=\"# TYPE\"} 3\n\
                     # HELP build Version.\n# TYPE build info\nbuild_info{v=\"1\"} 1\n# TYPE room gauge\nroom 2.5\n# EOF\n";
         assert_eq!(
-            of_openmetrics(page),
+            from_openmetrics(page),
             "# HELP calls_total Calls made so far.\n# TYPE calls_total counter\ncalls_total{a=\"# TYPE\"} 3\n\
              # HELP build_info Version.\n# TYPE build_info gauge\nbuild_info{v=\"1\"} 1\n# TYPE room gauge\nroom 2.5\n"
         );

@@ -108,8 +108,8 @@ impl Names {
     pub(super) fn operation(&self, name: Option<&str>, kind: &'static str) -> Operation {
         let plain = name.filter(|name| is_plain(name));
         // An operation with one of these names has no series of its own, because it would be confused with these.
-        let told_apart = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
-        let tally = match (name, told_apart) {
+        let distinct = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
+        let tally = match (name, distinct) {
             (None, _) => Arc::clone(&self.anonymous),
             (Some(_), Some(name)) => self.named(name),
             (Some(_), None) => Arc::clone(&self.other),
@@ -139,8 +139,8 @@ impl Names {
 }
 
 fn is_plain(name: &str) -> bool {
-    let is_of_word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_of_word)
+    let is_word_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_word_byte)
 }
 
 #[cfg(test)]

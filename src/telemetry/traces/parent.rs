@@ -16,9 +16,9 @@ const TRACESTATE: &str = "tracestate";
 const STATE_MAX: usize = 512;
 
 /// Extracts the client's span. An invalid `traceparent` is ignored, together with its `tracestate` (2.2.3, 3.3).
-pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
+pub(super) fn extract(headers: &HeaderMap) -> Option<SpanContext> {
     let mut parents = headers.get_all(TRACEPARENT).iter();
-    let parent = parents.next()?.to_str().ok().filter(|parent| is_parent(parent.as_bytes()))?;
+    let parent = parents.next()?.to_str().ok().filter(|parent| is_valid_traceparent(parent.as_bytes()))?;
     if parents.next().is_some() {
         return None;
     }
@@ -35,13 +35,13 @@ pub(super) fn given(headers: &HeaderMap) -> Option<SpanContext> {
 
 /// Whether a text is a valid `traceparent` (3.2); the library accepts invalid ones too. Versions after `00` may append
 /// fields after a dash.
-fn is_parent(text: &[u8]) -> bool {
-    let (form, more) = text.split_at_checked(55).unwrap_or((text, b""));
+fn is_valid_traceparent(text: &[u8]) -> bool {
+    let (fields, rest) = text.split_at_checked(55).unwrap_or((text, b""));
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    let fits =
+    let is_valid_at =
         |(at, &byte): (usize, &u8)| if matches!(at, 2 | 35 | 52) { byte == b'-' } else { is_hex(byte) };
-    let ends = more.is_empty() || (!form.starts_with(b"00") && more.starts_with(b"-"));
-    form.len() == 55 && ends && form.iter().enumerate().all(fits)
+    let has_valid_end = rest.is_empty() || (!fields.starts_with(b"00") && rest.starts_with(b"-"));
+    fields.len() == 55 && has_valid_end && fields.iter().enumerate().all(is_valid_at)
 }
 
 /// Adds the trace context to an upstream request.
@@ -83,14 +83,17 @@ mod tests {
     fn a_traceparent_sets_the_trace_and_the_sampling() {
         for (flags, is_sampled) in [("01", true), ("00", false), ("03", true)] {
             let parent = format!("00-{TRACE}-00f067aa0ba902b7-{flags}");
-            let given =
-                given(&headers(&[("traceparent", &parent), ("tracestate", "a=1"), ("tracestate", "b=2")]));
-            let given = given.unwrap();
-            assert_eq!((given.trace_id().to_string().as_str(), given.is_sampled()), (TRACE, is_sampled));
-            assert_eq!(given.trace_state().header(), "a=1,b=2");
+            let extracted =
+                extract(&headers(&[("traceparent", &parent), ("tracestate", "a=1"), ("tracestate", "b=2")]));
+            let extracted = extracted.unwrap();
+            assert_eq!(
+                (extracted.trace_id().to_string().as_str(), extracted.is_sampled()),
+                (TRACE, is_sampled)
+            );
+            assert_eq!(extracted.trace_state().header(), "a=1,b=2");
         }
         let later = format!("01-{TRACE}-00f067aa0ba902b7-01-what-comes");
-        assert!(given(&headers(&[("traceparent", &later)])).is_some());
+        assert!(extract(&headers(&[("traceparent", &later)])).is_some());
     }
 
     #[test]
@@ -110,18 +113,18 @@ mod tests {
             &format!("00-{}-00f067aa0ba902b7-01", TRACE.to_uppercase()),
             &format!("00-{TRACE}-00f067aa0ba902b7-01").replace('-', "_"),
         ] {
-            assert!(given(&headers(&[("traceparent", wrong), ("tracestate", "a=1")])).is_none(), "{wrong}");
+            assert!(extract(&headers(&[("traceparent", wrong), ("tracestate", "a=1")])).is_none(), "{wrong}");
         }
         let right = format!("00-{TRACE}-00f067aa0ba902b7-01");
-        assert!(given(&headers(&[("traceparent", &right), ("traceparent", &right)])).is_none());
+        assert!(extract(&headers(&[("traceparent", &right), ("traceparent", &right)])).is_none());
     }
 
     #[test]
     fn a_tracestate_that_is_none_or_too_long_is_left_out() {
         let right = format!("00-{TRACE}-00f067aa0ba902b7-01");
         for wrong in ["no list", &format!("a={}", "b".repeat(511))] {
-            let given = given(&headers(&[("traceparent", &right), ("tracestate", wrong)])).unwrap();
-            assert_eq!(given.trace_state().header(), "", "{wrong}");
+            let extracted = extract(&headers(&[("traceparent", &right), ("tracestate", wrong)])).unwrap();
+            assert_eq!(extracted.trace_state().header(), "", "{wrong}");
         }
     }
 }

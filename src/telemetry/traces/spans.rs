@@ -41,11 +41,11 @@ impl Traces {
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
             .with_service_name(settings.service_name.clone())
             .build();
-        let share = f64::from(settings.sample_percent) / 100.0;
+        let ratio = f64::from(settings.sample_percent) / 100.0;
         // All set here, so that the SDK does not read OTEL_TRACES_SAMPLER and the variables for limits.
         let provider = SdkTracerProvider::builder()
             .with_span_processor(export::processor(settings, post)?)
-            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))))
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
             .with_span_limits(SpanLimits::default())
             .with_resource(resource)
             .build();
@@ -76,16 +76,17 @@ impl RequestTracer {
     /// Starts the span of a request, in the client's trace if it sends one. A request that is not sampled gets no span,
     /// unless the client sends a trace: then its context is still propagated to the upstreams.
     pub(crate) fn request(&self, method: &str, route: Option<&str>, headers: &HeaderMap) -> SpanGuard {
-        let given = parent::given(headers);
-        let is_given = given.is_some();
+        let remote = parent::extract(headers);
+        let has_remote = remote.is_some();
         let method = if METHODS.contains(&method) { method.to_owned() } else { "_OTHER".to_owned() };
         let name = route.map_or_else(|| method.clone(), |route| format!("{method} {route}"));
         let mut attributes = vec![KeyValue::new("http.request.method", method)];
         attributes.extend(route.map(|route| KeyValue::new("http.route", route.to_owned())));
         let builder = builder(name, SpanKind::Server).with_attributes(attributes);
-        let parent = given.map_or_else(Context::new, |given| Context::new().with_remote_span_context(given));
+        let parent =
+            remote.map_or_else(Context::new, |remote| Context::new().with_remote_span_context(remote));
         let open = self.open(builder, &parent);
-        if is_given || open.is_recorded() { open } else { SpanGuard::default() }
+        if has_remote || open.is_recorded() { open } else { SpanGuard::default() }
     }
 
     fn open(&self, builder: SpanBuilder, parent: &Context) -> SpanGuard {
@@ -118,12 +119,12 @@ struct Calls(Arc<AtomicI64>);
 
 impl SpanGuard {
     /// Starts the span of a loader's batch.
-    pub(crate) fn batch(of: &'static str, keys: usize) -> Self {
+    pub(crate) fn batch(kind: &'static str, keys: usize) -> Self {
         let keys = i64::try_from(keys).unwrap_or(i64::MAX);
         let attributes =
-            [KeyValue::new("switchboard.batch.of", of), KeyValue::new("switchboard.batch.keys", keys)];
-        let builder = builder(format!("batch {of}"), SpanKind::Internal).with_attributes(attributes);
-        let mut open = Self::part(builder);
+            [KeyValue::new("switchboard.batch.of", kind), KeyValue::new("switchboard.batch.keys", keys)];
+        let builder = builder(format!("batch {kind}"), SpanKind::Internal).with_attributes(attributes);
+        let mut open = Self::child(builder);
         if let Some(context) = &mut open.context {
             let calls = Calls::default();
             *context = context.with_value(calls.clone());
@@ -141,7 +142,7 @@ impl SpanGuard {
         let repeated = (repetition > 0).then_some(i64::from(repetition));
         attributes.extend(repeated.map(|times| KeyValue::new("http.request.resend_count", times)));
         let builder = builder(format!("GET {upstream}"), SpanKind::Client).with_attributes(attributes);
-        let open = Self::part(builder);
+        let open = Self::child(builder);
         if let Some(Calls(calls)) = open.context.as_ref().and_then(Context::get) {
             calls.fetch_add(1, Ordering::Relaxed);
         }
@@ -149,9 +150,9 @@ impl SpanGuard {
     }
 
     /// Starts a child of the current span, if there is one.
-    fn part(builder: SpanBuilder) -> Self {
-        let under_way = |context: &Context| Some((context.get::<RequestTracer>()?.clone(), context.clone()));
-        let Some((root, parent)) = Context::map_current(under_way) else { return Self::default() };
+    fn child(builder: SpanBuilder) -> Self {
+        let trace_of = |context: &Context| Some((context.get::<RequestTracer>()?.clone(), context.clone()));
+        let Some((root, parent)) = Context::map_current(trace_of) else { return Self::default() };
         root.open(builder, &parent)
     }
 
@@ -197,7 +198,7 @@ pub(crate) struct SpanOrigin(Option<(RequestTracer, SpanContext)>);
 
 impl SpanOrigin {
     /// Returns the current span.
-    pub(crate) fn here() -> Self {
+    pub(crate) fn current() -> Self {
         Context::map_current(|context| {
             Self(
                 context
