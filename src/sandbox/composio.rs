@@ -26,18 +26,19 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
         Err(refusal) => return *refusal,
     };
     let invalid =
-        |wrong: &[String]| refuse(&sandbox, StatusCode::BAD_REQUEST, "Invalid query parameters", wrong);
-    let asked = match ListQuery::parse(uri.query().unwrap_or_default()) {
-        Ok(asked) => asked,
-        Err(wrong) => return invalid(&wrong),
+        |errors: &[String]| refuse(&sandbox, StatusCode::BAD_REQUEST, "Invalid query parameters", errors);
+    let query = match ListQuery::parse(uri.query().unwrap_or_default()) {
+        Ok(query) => query,
+        Err(errors) => return invalid(&errors),
     };
-    let holdings = sandbox.inner.tenants.of(tenant);
-    let accounts = holdings.accounts.read().unwrap_or_else(PoisonError::into_inner);
+    let tenant_data = sandbox.inner.tenants.of(tenant);
+    let accounts = tenant_data.accounts.read().unwrap_or_else(PoisonError::into_inner);
     let Settings { cursor, ties, .. } = sandbox.inner.settings;
-    match pages::page(&accounts, &asked, holdings.auth_configs, cursor, ties) {
-        Err(wrong) => invalid(&[wrong.to_owned()]),
+    match pages::page(&accounts, &query, tenant_data.auth_configs, cursor, ties) {
+        Err(error) => invalid(&[error.to_owned()]),
         Ok(page) => {
-            let item = |row: &&Account| returned(&sandbox, item::item(row, holdings.auth_configs));
+            let item =
+                |row: &&Account| without_hidden_fields(&sandbox, item::item(row, tenant_data.auth_configs));
             let items: Vec<Value> = page.rows.iter().map(item).collect();
             Json(json!({
                 "items": items,
@@ -52,7 +53,7 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
 }
 
 /// `GET /connected_accounts/{id}`.
-pub(super) async fn one(
+pub(super) async fn single(
     State(sandbox): State<Sandbox>,
     Path(id): Path<String>,
     headers: HeaderMap,
@@ -66,16 +67,19 @@ pub(super) async fn one(
         Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
         Err(refusal) => return *refusal,
     };
-    let holdings = sandbox.inner.tenants.of(tenant);
-    let accounts = holdings.accounts.read().unwrap_or_else(PoisonError::into_inner);
+    let tenant_data = sandbox.inner.tenants.of(tenant);
+    let accounts = tenant_data.accounts.read().unwrap_or_else(PoisonError::into_inner);
     match accounts.get(&id) {
-        Some(account) => Json(returned(&sandbox, item::one(account, holdings.auth_configs))).into_response(),
+        Some(account) => {
+            Json(without_hidden_fields(&sandbox, item::single(account, tenant_data.auth_configs)))
+                .into_response()
+        }
         None => refuse(&sandbox, StatusCode::NOT_FOUND, "Connected account not found", &[]),
     }
 }
 
 /// Returns the account without the fields that the settings hide.
-fn returned(sandbox: &Sandbox, mut account: Value) -> Value {
+fn without_hidden_fields(sandbox: &Sandbox, mut account: Value) -> Value {
     if sandbox.inner.settings.without_user_id
         && let Some(fields) = account.as_object_mut()
     {
@@ -116,10 +120,10 @@ pub(super) fn key(headers: &HeaderMap) -> &str {
 }
 
 /// Adds the headers of every response: the state of the key's minute window (docs/upstreams.md#composio-rate-limits).
-pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
-    if let Some(minute) = sandbox.inner.composio_quota.window(key(asked), MINUTE, sandbox.now()) {
-        answer.insert("x-ratelimit", minute.limit.into());
-        answer.insert("x-ratelimit-remaining", minute.remaining.into());
-        answer.insert("x-ratelimit-window-size", HeaderValue::from_static("60s"));
+pub(super) fn add_headers(sandbox: &Sandbox, request: &HeaderMap, response: &mut HeaderMap) {
+    if let Some(minute) = sandbox.inner.composio_quota.window(key(request), MINUTE, sandbox.now()) {
+        response.insert("x-ratelimit", minute.limit.into());
+        response.insert("x-ratelimit-remaining", minute.remaining.into());
+        response.insert("x-ratelimit-window-size", HeaderValue::from_static("60s"));
     }
 }

@@ -26,7 +26,7 @@ use super::toolkits::TOOLKITS;
 use super::{CANARY, Sandbox, rng};
 
 /// Lifetime of a link.
-pub(super) const LINK_LIVES: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const LINK_TTL: SignedDuration = SignedDuration::from_mins(10);
 
 #[derive(Deserialize)]
 struct LinkBody {
@@ -52,33 +52,34 @@ pub(super) struct DeleteQuery {
     revoke_on_delete: Option<String>,
 }
 
-type Refused = Box<Response>;
+type Refusal = Box<Response>;
 
 /// `POST /connected_accounts/link`: starts a sign-in of a new account.
 pub(super) async fn link(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes) -> Response {
-    started(&sandbox, &headers, &body).unwrap_or_else(|refused| *refused)
+    start_link(&sandbox, &headers, &body).unwrap_or_else(|refused| *refused)
 }
 
-fn started(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Response, Refused> {
+fn start_link(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Response, Refusal> {
     let tenant = writer(sandbox, headers)?;
-    let asked: LinkBody = read(sandbox, body)?;
+    let link_body: LinkBody = read(sandbox, body)?;
     let prefix = sandbox.inner.tenants.of(tenant).auth_configs;
-    let slug = asked.auth_config_id.strip_prefix(prefix).unwrap_or_default();
+    let slug = link_body.auth_config_id.strip_prefix(prefix).unwrap_or_default();
     let Some((toolkit, _)) = TOOLKITS.iter().find(|(known, _)| *known == slug) else {
         return Err(refused(sandbox, StatusCode::NOT_FOUND, "Auth config not found"));
     };
     if *toolkit == DISABLED_CONFIG {
         return Err(refused(sandbox, StatusCode::BAD_REQUEST, "Auth config is disabled"));
     }
-    let alias = asked.alias.filter(|alias| !alias.is_empty());
+    let alias = link_body.alias.filter(|alias| !alias.is_empty());
     let serial = sandbox.next_link();
     let id = format!("ca_link{serial:08}");
-    let mut account = Account::new(&id, toolkit, &asked.user_id, sandbox.now());
+    let mut account = Account::new(&id, toolkit, &link_body.user_id, sandbox.now());
     account.status = "INITIATED";
     account.written_alias = Some(alias.clone().unwrap_or_default());
     let mut is_taken = false;
     sandbox.change_accounts(tenant, |accounts| {
-        is_taken = accounts.iter().any(|known| has_alias(known, toolkit, &asked.user_id, alias.as_deref()));
+        is_taken =
+            accounts.iter().any(|known| has_alias(known, toolkit, &link_body.user_id, alias.as_deref()));
         if !is_taken {
             accounts.push(account);
         }
@@ -89,17 +90,17 @@ fn started(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Respo
     // Whoever has the token or URL can connect an account. The canary in them reveals it if they appear in a wrong
     // place.
     let token = format!("lk_{CANARY}link_token-{:016x}", rng::scatter(serial));
-    let expires_at = sandbox.now() + LINK_LIVES;
+    let expires_at = sandbox.now() + LINK_TTL;
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("127.0.0.1");
-    let answer = json!({
+    let response = json!({
         "link_token": token,
         "redirect_url": format!("http://{host}/__sign-in/{token}"),
         "expires_at": format!("{expires_at:.3}"),
         "connected_account_id": id,
     });
-    let link = Link { tenant, account_id: id, callback_url: asked.callback_url, expires_at };
+    let link = Link { tenant, account_id: id, callback_url: link_body.callback_url, expires_at };
     sandbox.inner.links.add(token, link);
-    Ok((StatusCode::CREATED, Json(answer)).into_response())
+    Ok((StatusCode::CREATED, Json(response)).into_response())
 }
 
 /// `PATCH /connected_accounts/{id}/status`: ACTIVE ↔ INACTIVE.
@@ -190,13 +191,13 @@ pub(super) async fn delete(
     if !is_known {
         return *refused(&sandbox, StatusCode::NOT_FOUND, "Connected account not found");
     }
-    let mut answer = json!({ "success": true });
+    let mut response = json!({ "success": true });
     if query.revoke_on_delete.as_deref() == Some("true")
-        && let Some(answer) = answer.as_object_mut()
+        && let Some(response) = response.as_object_mut()
     {
-        answer.insert("revoke_job_id".to_owned(), json!(sandbox.next_id()));
+        response.insert("revoke_job_id".to_owned(), json!(sandbox.next_id()));
     }
-    Json(answer).into_response()
+    Json(response).into_response()
 }
 
 /// Changes one account of the key's tenant; `change` also gets all other accounts. If it fails, nothing changes.
@@ -204,24 +205,24 @@ fn write(
     sandbox: &Sandbox,
     headers: &HeaderMap,
     id: &str,
-    change: impl FnOnce(&mut Account, &[Account]) -> Result<serde_json::Value, Refused>,
-) -> Result<Json<serde_json::Value>, Refused> {
+    change: impl FnOnce(&mut Account, &[Account]) -> Result<serde_json::Value, Refusal>,
+) -> Result<Json<serde_json::Value>, Refusal> {
     let tenant = writer(sandbox, headers)?;
     let now = sandbox.now();
-    let mut answer = Err(refused(sandbox, StatusCode::NOT_FOUND, "Connected account not found"));
+    let mut response = Err(refused(sandbox, StatusCode::NOT_FOUND, "Connected account not found"));
     sandbox.change_accounts(tenant, |accounts| {
         let Some(place) = accounts.iter().position(|account| account.id == id) else { return };
         let mut account = accounts.remove(place);
         let before = account.clone();
-        answer = change(&mut account, accounts).map(Json);
+        response = change(&mut account, accounts).map(Json);
         account.updated_at = now.max(before.updated_at);
-        accounts.insert(place, if answer.is_ok() { account } else { before });
+        accounts.insert(place, if response.is_ok() { account } else { before });
     });
-    answer
+    response
 }
 
 /// Counts the call and returns the tenant of a key that may write.
-fn writer(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Tenant, Refused> {
+fn writer(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Tenant, Refusal> {
     match admit(sandbox, headers)? {
         Access::Data(tenant) => Ok(tenant),
         Access::ReadOnly(_) | Access::Document(_) | Access::Forbidden => {
@@ -230,12 +231,12 @@ fn writer(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Tenant, Refused> {
     }
 }
 
-fn read<T: DeserializeOwned>(sandbox: &Sandbox, body: &Bytes) -> Result<T, Refused> {
+fn read<T: DeserializeOwned>(sandbox: &Sandbox, body: &Bytes) -> Result<T, Refusal> {
     serde_json::from_slice(body)
         .map_err(|_| refused(sandbox, StatusCode::BAD_REQUEST, "The request body is invalid"))
 }
 
-fn refused(sandbox: &Sandbox, status: StatusCode, message: &str) -> Refused {
+fn refused(sandbox: &Sandbox, status: StatusCode, message: &str) -> Refusal {
     Box::new(refuse(sandbox, status, &format!("{message} {CANARY}message"), &[]))
 }
 

@@ -73,7 +73,7 @@ pub(super) fn item(account: &Account, auth_configs: &str) -> Value {
 }
 
 /// Returns the response for a single account: the item, its parameters, and the requested scopes.
-pub(super) fn one(account: &Account, auth_configs: &str) -> Value {
+pub(super) fn single(account: &Account, auth_configs: &str) -> Value {
     let mut item = item(account, auth_configs);
     if let Some(fields) = item.as_object_mut() {
         let params =

@@ -60,17 +60,17 @@ pub(super) fn key(headers: &HeaderMap) -> &str {
 
 /// Adds the headers of every response: its id and, for a valid key, the state of the day's window. The minute limit has
 /// no headers.
-pub(super) fn label(sandbox: &Sandbox, asked: &HeaderMap, answer: &mut HeaderMap) {
+pub(super) fn add_headers(sandbox: &Sandbox, request: &HeaderMap, response: &mut HeaderMap) {
     if let Ok(id) = HeaderValue::try_from(format!("req_{}", sandbox.next_id())) {
-        answer.insert("x-request-id", id);
+        response.insert("x-request-id", id);
     }
-    let key = key(asked);
+    let key = key(request);
     if leadlex_access(key).is_none() {
         return;
     }
     if let Some(day) = sandbox.inner.leadlex_quota.window(key, DAY, sandbox.now()) {
-        answer.insert("x-ratelimit-limit", day.limit.into());
-        answer.insert("x-ratelimit-remaining", day.remaining.into());
-        answer.insert("x-ratelimit-reset", day.reset.into());
+        response.insert("x-ratelimit-limit", day.limit.into());
+        response.insert("x-ratelimit-remaining", day.remaining.into());
+        response.insert("x-ratelimit-reset", day.reset.into());
     }
 }

@@ -72,8 +72,10 @@ pub(super) async fn handle(
         response.headers_mut().insert("x-sandbox-hint", HeaderValue::from_static(UNKNOWN_KEY));
     }
     match upstream {
-        EmulatedUpstream::Leadlex => leadlex::label(&sandbox, &request_headers, response.headers_mut()),
-        EmulatedUpstream::Composio => composio::label(&sandbox, &request_headers, response.headers_mut()),
+        EmulatedUpstream::Leadlex => leadlex::add_headers(&sandbox, &request_headers, response.headers_mut()),
+        EmulatedUpstream::Composio => {
+            composio::add_headers(&sandbox, &request_headers, response.headers_mut())
+        }
     }
     response
 }

@@ -40,9 +40,9 @@ pub(super) fn page<'a>(
     ties: Ties,
 ) -> Result<AccountPage<'a>, &'static str> {
     let order = query.order();
-    let fits = |row: &&Account| fits(row, query, auth_configs);
+    let is_match = |row: &&Account| matches(row, query, auth_configs);
     let mut rows: Vec<&Account> = if !query.ids.is_empty() {
-        let mut found: Vec<_> = query.ids.iter().filter_map(|id| accounts.get(id)).filter(fits).collect();
+        let mut found: Vec<_> = query.ids.iter().filter_map(|id| accounts.get(id)).filter(is_match).collect();
         found.sort_unstable_by_key(|row| row.sort_key(order));
         found.dedup_by_key(|row| row.serial);
         if !query.ascending {
@@ -50,9 +50,9 @@ pub(super) fn page<'a>(
         }
         found
     } else if query.ascending {
-        accounts.ascending(order).filter(fits).collect()
+        accounts.ascending(order).filter(is_match).collect()
     } else {
-        accounts.ascending(order).rev().filter(fits).collect()
+        accounts.ascending(order).rev().filter(is_match).collect()
     };
 
     if ties == Ties::Stable && !query.ascending {
@@ -63,12 +63,12 @@ pub(super) fn page<'a>(
         None => (0, query.limit.unwrap_or(DEFAULT_LIMIT)),
         Some(cursor) => start(cursor, &rows, query, kind, ties).ok_or("cursor: invalid")?,
     };
-    let shown: Vec<_> = rows.iter().skip(start).take(limit).copied().collect();
-    let more = start.saturating_add(shown.len()) < rows.len();
+    let page_rows: Vec<_> = rows.iter().skip(start).take(limit).copied().collect();
+    let has_more = start.saturating_add(page_rows.len()) < rows.len();
     let current_page = start / limit + 1;
     Ok(AccountPage {
-        next_cursor: match shown.last() {
-            Some(last) if more => Some(match kind {
+        next_cursor: match page_rows.last() {
+            Some(last) if has_more => Some(match kind {
                 CursorKind::Page => STANDARD.encode(format!("{},{limit}", current_page + 1)),
                 CursorKind::Keyset => {
                     let time = last.sort_key(order).0.as_nanosecond();
@@ -80,7 +80,7 @@ pub(super) fn page<'a>(
         total_pages: rows.len().div_ceil(limit),
         current_page,
         total_items: rows.len(),
-        rows: shown,
+        rows: page_rows,
     })
 }
 
@@ -94,17 +94,19 @@ fn start(
 ) -> Option<(usize, usize)> {
     let text = String::from_utf8(STANDARD.decode(cursor).ok()?).ok()?;
     let parts: Vec<&str> = text.split(',').collect();
-    let limit = |own: &str| Some(query.limit.unwrap_or(own.parse().ok()?)).filter(|limit| *limit > 0);
+    let limit = |cursor_limit: &str| {
+        Some(query.limit.unwrap_or(cursor_limit.parse().ok()?)).filter(|limit| *limit > 0)
+    };
     match (kind, parts.as_slice()) {
-        (CursorKind::Page, [page, own]) => {
-            let (page, limit): (usize, _) = (page.parse().ok()?, limit(own)?);
+        (CursorKind::Page, [page, cursor_limit]) => {
+            let (page, limit): (usize, _) = (page.parse().ok()?, limit(cursor_limit)?);
             Some((page.checked_sub(1)?.checked_mul(limit)?, limit))
         }
-        (CursorKind::Keyset, [code, time, serial, own]) if *code == order_code(query) => {
+        (CursorKind::Keyset, [code, time, serial, cursor_limit]) if *code == order_code(query) => {
             let (time, serial): (i128, u64) = (time.parse().ok()?, serial.parse().ok()?);
             let last = (Timestamp::from_nanosecond(time).ok()?, Reverse(serial));
-            let before = |row: &&Account| compare(row.sort_key(query.order()), last, query, ties).is_le();
-            Some((rows.partition_point(before), limit(own)?))
+            let is_before = |row: &&Account| compare(row.sort_key(query.order()), last, query, ties).is_le();
+            Some((rows.partition_point(is_before), limit(cursor_limit)?))
         }
         _ => None,
     }
@@ -132,14 +134,14 @@ fn order_code(query: &ListQuery) -> &'static str {
     }
 }
 
-fn fits(row: &Account, query: &ListQuery, auth_configs: &str) -> bool {
+fn matches(row: &Account, query: &ListQuery, auth_configs: &str) -> bool {
     let any = |wanted: &[String], value: &str| wanted.is_empty() || wanted.iter().any(|one| one == value);
-    let shown = match query.account_types {
+    let has_type = match query.account_types {
         AccountTypes::Private => !row.shared,
         AccountTypes::Shared => row.shared,
         AccountTypes::All => true,
     };
-    shown
+    has_type
         && any(&query.toolkits, row.toolkit)
         && any(&query.statuses, row.status)
         && any(&query.users, &row.user_id)

@@ -36,23 +36,24 @@ pub(super) fn generate(settings: &Settings, salt: u64, user: &str) -> Accounts {
 ///
 /// PRIVATE and SHARED accounts alternate separately, so that default lists are evenly mixed.
 fn account(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Account {
-    let after = serial.saturating_sub(skewed);
-    let shared = serial >= skewed && after % SHARED_EVERY == SHARED_EVERY - 1;
-    let turn = if serial < skewed {
+    let after_skewed = serial.saturating_sub(skewed);
+    let shared = serial >= skewed && after_skewed % SHARED_EVERY == SHARED_EVERY - 1;
+    let toolkit_index = if serial < skewed {
         0
     } else if shared {
-        after / SHARED_EVERY
+        after_skewed / SHARED_EVERY
     } else {
-        after - after / SHARED_EVERY
+        after_skewed - after_skewed / SHARED_EVERY
     };
     let toolkits = TOOLKITS.len() as u64;
-    let (toolkit, auth_scheme) = TOOLKITS.get((turn % toolkits) as usize).copied().unwrap_or_default();
+    let (toolkit, auth_scheme) =
+        TOOLKITS.get((toolkit_index % toolkits) as usize).copied().unwrap_or_default();
 
     // Every 50th account has the timestamp of the one before, so that equal timestamps also occur at page boundaries.
-    let private = serial - after / SHARED_EVERY;
-    let tied = i64::from(!shared && private > 0 && private.is_multiple_of(50));
-    let created = NEWEST - (serial as i64 - tied) * STEP_SECONDS;
-    let created_at = Timestamp::from_second(created).unwrap_or_default();
+    let private_index = serial - after_skewed / SHARED_EVERY;
+    let ties = i64::from(!shared && private_index > 0 && private_index.is_multiple_of(50));
+    let created_seconds = NEWEST - (serial as i64 - ties) * STEP_SECONDS;
+    let created_at = Timestamp::from_second(created_seconds).unwrap_or_default();
     let random = scatter(serial ^ salt.rotate_left(32));
     let updated_at = created_at + SignedDuration::from_millis((1_000 + random % 2_592_000_000) as i64);
 
@@ -63,7 +64,7 @@ fn account(serial: u64, count: u64, skewed: u64, salt: u64, user: &str) -> Accou
         toolkit,
         auth_scheme,
         status: status(serial, random),
-        user_id: format!("{user}{}", (private + private / toolkits) % users),
+        user_id: format!("{user}{}", (private_index + private_index / toolkits) % users),
         created_at,
         updated_at,
         shared,
