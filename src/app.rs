@@ -248,7 +248,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn connections_of_a_burst_wait_for_the_server() {
+    async fn connections_of_a_burst_are_queued() {
         let listener = bind("http.listen", (Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let burst = try_join_all((0..300).map(|_| TcpStream::connect(address)));

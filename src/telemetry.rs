@@ -183,7 +183,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn other_crates_log_at_most_warnings() {
+    fn other_crates_log_only_warnings_and_errors() {
         for text in ["trace", "debug,switchboard=trace", "switchboard::upstream=trace"] {
             let targets = level(text).targets();
             for library in ["hyper", "hyper::proto::h1", "h2::codec", "reqwest::connect", "rustls", "log"] {

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_says_what_to_do() {
+    fn each_failure_is_reported_with_what_to_do() {
         for (failure, expected) in [
             (ProbeFailure::Unreachable, "check redis.url"),
             (ProbeFailure::Timeout, "for seconds"),

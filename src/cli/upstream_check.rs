@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_usable_upstream_is_ok_with_its_quota() {
+    fn a_usable_upstream_is_reported_with_its_quota() {
         let line = leadlex(&report("2026-11-21T12:00:58Z", Some(9_873)));
         assert_eq!(line, "LeadLex   ok     quota 9,873 of 10,000 left until 2026-11-22T00:00:00Z");
         assert_eq!(leadlex(&report("2026-11-21T12:00:00Z", None)), "LeadLex   ok");
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn each_failure_says_what_to_do() {
+    fn each_failure_is_reported_with_what_to_do() {
         let line = |upstream, failure, status: Option<u16>| {
             let mut error = UpstreamError::new(upstream, failure).caused_by("x-api-key: ak_canary");
             error.status = status;
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_connection_says_its_cause() {
+    fn a_failed_connection_is_reported_with_its_cause() {
         let refused = std::io::Error::from(std::io::ErrorKind::ConnectionRefused);
         let error =
             UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::Unavailable).caused_by(refused);
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_no_failure_in_passthrough_mode() {
+    fn in_passthrough_mode_a_missing_key_is_not_a_failure() {
         let missing = Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential));
         let said = upstream_check(UpstreamName::Composio, &missing, true);
         assert!(said.line_of(UpstreamName::Composio).starts_with("Composio  -      not called"), "{said:?}");

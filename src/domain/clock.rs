@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn small_differences_and_repeated_sightings_are_no_jump() {
+    async fn small_and_already_known_differences_are_not_jumps() {
         let (clock, noon) = clock();
         clock.follow(noon + SignedDuration::from_millis(999));
         assert_eq!(clock.jumps(), ClockJumps::default());

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_credential_prints_no_secret_and_differs_by_upstream() {
+    fn a_credential_prints_no_secret_and_is_distinct_for_each_upstream() {
         let leadlex = Credential::<Leadlex>::new("wbk_secret").unwrap();
         let composio = Credential::<Composio>::new("wbk_secret").unwrap();
         assert!(!format!("{leadlex:?}").contains("wbk_"));

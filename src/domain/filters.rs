@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_filters_have_one_form() {
+    fn filters_with_the_same_meaning_are_equal() {
         let one = FilterValues::new("toolkits", ["slack", "gmail", "slack"]).unwrap();
         let other = FilterValues::new("toolkits", ["gmail", "slack"]).unwrap();
         assert_eq!(one, other);

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_toolkit_id_has_one_spelling() {
+    fn a_toolkit_has_only_one_id() {
         assert!(GlobalId::parse(&URL_SAFE_NO_PAD.encode("Toolkit:Gmail")).is_err());
     }
 }

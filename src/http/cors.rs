@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_accepted_as_browsers_spell_them() {
+    fn origins_are_accepted_in_the_form_that_browsers_send() {
         assert_eq!(read("").unwrap(), AllowedOrigins::default());
         let two = read(" https://app.example.com, http://localhost:3000,").unwrap();
         assert_eq!(two.0, ["https://app.example.com", "http://localhost:3000"]);

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_of_the_response_stays() {
+    fn a_date_header_of_the_response_is_kept() {
         let mut headers =
             HeaderMap::from_iter([(DATE, HeaderValue::from_static("Sat, 01 Jan 2000 00:00:00 GMT"))]);
         set(&mut headers, Timestamp::UNIX_EPOCH);

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-    async fn every_level_is_one_batch_on_many_threads_too() {
+    async fn every_level_is_one_batch_even_on_many_threads() {
         let schema = Schema::new(Query, EmptyMutation, EmptySubscription);
         for _ in 0..20 {
             let (batches, doubles) = (BatchScheduler::default(), Doubles::default());

@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn selections_of_all_operations_are_added_up() {
+    fn selections_of_all_operations_are_summed() {
         let operations = |count: usize| -> String {
             (0..count).map(|number| format!("query q{number} {{ ...F }} ")).collect()
         };
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn recursive_and_unknown_fragments_are_left_to_validation() {
+    fn recursive_and_unknown_fragments_are_ignored_by_the_bounds() {
         assert_eq!(
             checked("{ ...F ...Gone } fragment F on Query { a { ...G } } fragment G on Query { ...F }"),
             Ok(())

@@ -175,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn minus_zero_is_zero_for_an_int() {
+    fn minus_zero_is_coerced_to_zero_for_int() {
         assert_eq!(coerced("n: -0, o: {n: -0}"), "n: 0, o: {n: 0}");
     }
 
     #[test]
-    fn a_lone_value_is_a_list_of_one() {
+    fn a_single_value_is_coerced_to_a_list_of_one() {
         assert_eq!(coerced("ids: 5"), r#"ids: ["5"]"#);
         assert_eq!(coerced("ids: null"), "ids: null");
     }
 
     #[test]
-    fn floats_enums_and_strings_keep_their_values() {
+    fn other_literals_keep_their_values() {
         assert_eq!(coerced(r#"x: 1, e: A, s: "a\n\u0041""#), "x: 1, e: A, s: \"a\\nA\"");
         assert_eq!(coerced("x: -1.5e3"), "x: -1500.0");
     }

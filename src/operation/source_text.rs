@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descriptions_become_blanks_of_the_same_length() {
+    fn descriptions_are_replaced_by_blanks_of_the_same_length() {
         let text = "\"What it is for.\" query Q(\"An id.\" $i: ID = \"x\" \"\"\"two\nlines\"\"\" $j: ID) { a } \"b\" fragment F on Q { c }";
         let plain = without_descriptions(text);
         assert_eq!(plain.chars().count(), text.chars().count());
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn other_strings_stay() {
+    fn strings_that_are_not_descriptions_are_unchanged() {
         for text in [
             "query ($a: String = \"x\", $b: [String] = [\"y\" \"z\"]) { f(a: \"query\", b: $b) }",
             "\"a description\" { a }",

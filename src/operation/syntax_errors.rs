@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bracket_without_its_counterpart_is_named_with_its_place() {
+    fn an_unbalanced_bracket_is_reported_with_its_position() {
         for (text, words, line, column) in [
             ("{ a {\n b }", "a closing \"}\" is missing: this \"{\" is not closed", 1, 1),
             (

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_read_word_by_word() {
+    fn a_fault_is_parsed_from_its_words() {
         let fault =
             Fault::parse("status=429; times=-1; retry-after=7; key=K; latency-ms=5; shape=documented;");
         let expected = Fault {

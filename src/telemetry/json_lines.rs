@@ -266,7 +266,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_text_stays_the_same(text in "\\PC*|[\\x00-\\x7f]*") {
+        fn every_text_is_escaped_without_loss(text in "\\PC*|[\\x00-\\x7f]*") {
             let written = lines(|| tracing::info!(text, debug = ?text));
             prop_assert_eq!(written.len(), 1);
             prop_assert_eq!(&written[0]["fields"]["text"], &Value::String(text.clone()));

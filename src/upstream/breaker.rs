@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_opens_after_consecutive_failures_and_stays_open_longer_after_each_trial() {
+    async fn the_breaker_opens_after_consecutive_failures_and_for_longer_after_each_failed_trial() {
         let mut breaker = open(Instant::now());
         for open_for in [1_000, 2_000, 3_000, 3_000] {
             assert_eq!(breaker.state(Instant::now()), BreakerState::Open);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn outcomes_of_calls_sent_before_it_opened_are_ignored() {
+    async fn outcomes_of_calls_sent_before_the_breaker_opened_are_ignored() {
         let mut breaker = breaker();
         let now = Instant::now();
         let early: Vec<_> = (0..6).map(|_| breaker.start_call()).collect();
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn zero_failures_disables_it() {
+    async fn a_threshold_of_zero_failures_disables_the_breaker() {
         let mut breaker = Breaker::new(BreakerSettings { failures: 0, open_ms: 1, open_max_ms: 1 });
         for _ in 0..1_000 {
             let ticket = breaker.start_call();

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_that_only_texts_show_are_found() {
+    fn causes_are_also_found_in_error_texts() {
         let of = |text: &str| ConnectionFailure::of(&io::Error::other(text.to_owned()));
         assert_eq!(of("tunnel error: unsuccessful"), Some(ConnectionFailure::Proxy));
         let expired =

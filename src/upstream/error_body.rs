@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn every_shape_of_an_error_body_is_read_and_none_is_required() {
+    fn every_form_of_error_body_is_parsed_and_none_is_required() {
         let some = |text: &str| Some(text.to_owned());
         let envelope =
             r#"{"error":{"message":"m","code":1803,"slug":"not_found","status":400,"request_id":"8b62"}}"#;

@@ -170,7 +170,7 @@ async fn tokens_identify_callers_and_others_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn callers_keys_are_sent_each_to_its_own_upstream() {
+async fn each_key_of_a_caller_is_sent_only_to_its_upstream() {
     let server = ServerProcess::start("[auth]\nmode = \"passthrough\"\n").await;
     let leadlex = ("authorization", "Bearer wbk_sandbox_b");
     let composio = ("x-api-key", "ak_sandbox_b");

@@ -25,8 +25,8 @@ fn imports_point_down_only() {
 }
 
 #[test]
-fn no_import_circles() {
-    assert_no_problems(circles::no_import_circles);
+fn imports_have_no_cycles() {
+    assert_no_problems(circles::imports_have_no_cycles);
 }
 
 #[test]

@@ -134,7 +134,7 @@ fn document() -> String {
 }
 
 #[test]
-fn docs_health_md_matches_the_table() {
+fn docs_health_md_matches_the_code() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/health.md");
     let document = document();
     if std::env::var_os("SWITCHBOARD_BLESS").is_some() {

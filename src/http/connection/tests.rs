@@ -148,7 +148,7 @@ async fn an_idle_connection_is_closed_early_at_the_connection_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_running_request_has_no_timeout_here() {
+async fn a_running_request_is_not_disconnected() {
     let mut served = served();
     served.ask("/never").await;
     sleep(Duration::from_secs(3_600)).await;
@@ -340,7 +340,7 @@ async fn shutdown_waits_for_active_requests_but_not_for_idle_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_line_that_is_too_long_is_refused_as_such() {
+async fn a_request_line_that_is_too_long_is_refused_with_its_own_status() {
     let mut served = served();
     let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(20 << 10));
     let _ = served.client.write_all(long.as_bytes()).await;
@@ -349,7 +349,7 @@ async fn a_request_line_that_is_too_long_is_refused_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_that_is_too_long_is_refused() {
+async fn a_request_head_that_is_too_long_is_refused() {
     let mut served = served();
     let long = format!("GET / HTTP/1.1\r\nx-long: {}\r\n\r\n", "x".repeat(20 << 10));
     let _ = served.client.write_all(long.as_bytes()).await;

@@ -112,7 +112,7 @@ async fn gzip_clients_get_the_embedded_bytes_and_others_plain_bytes() {
 }
 
 #[tokio::test]
-async fn a_representation_that_the_client_has_is_not_sent_again() {
+async fn a_file_that_the_client_has_cached_is_not_sent_again() {
     for path in ["/", &script()] {
         let first = get(path, &[("accept-encoding", "gzip")]).await;
         let tag = first.header("etag");
@@ -144,7 +144,7 @@ async fn files_with_a_content_hash_are_cached_forever() {
 }
 
 #[tokio::test]
-async fn monacos_workers_are_separate_files() {
+async fn workers_of_monaco_are_separate_files() {
     let mut workers: Vec<String> =
         served().iter().filter_map(|name| Some(name.split_once(".worker-")?.0.to_owned())).collect();
     workers.sort();

@@ -57,7 +57,7 @@ mod tests {
     use crate::domain::caller::Tenant;
 
     #[tokio::test(start_paused = true)]
-    async fn each_caller_has_its_own_limit_in_any_minute() {
+    async fn each_caller_has_its_own_limit_per_minute() {
         let rate = ActionRate::default();
         let caller = |name| Caller::admin(name, Tenant { leadlex: None, composio: None });
         let (ann, ben) = (caller("ann"), caller("ben"));

@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn heavy_entries_never_exceed_the_limit() {
+    fn the_limit_holds_even_with_heavy_entries() {
         assert!(kept(10_000, [1_000; 50]) <= 10_000);
         assert!(kept(10_000, (0..50).map(|number| number * 200)) <= 10_000);
         assert_eq!(kept(10_000, [10_001]), 0);

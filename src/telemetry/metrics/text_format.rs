@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_have_their_samples_name_and_units_and_the_end_are_omitted() {
+    fn counters_are_named_like_their_samples_and_units_and_end_mark_are_omitted() {
         let page = "# HELP calls Calls made so far.\n# TYPE calls counter\n# UNIT calls seconds\ncalls_total{a=\"# TYPE\"} 3\n\
                     # HELP build Version.\n# TYPE build info\nbuild_info{v=\"1\"} 1\n# TYPE room gauge\nroom 2.5\n# EOF\n";
         assert_eq!(

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_shows_plain_names() {
+    fn the_log_contains_only_plain_operation_names() {
         let names = Names::new(0);
         assert_eq!(names.operation(Some("Overview_2"), "query").plain_name(), Some("Overview_2"));
         assert_eq!(names.operation(Some("a\nb"), "query").plain_name(), None);

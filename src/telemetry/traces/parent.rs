@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tracestate_that_is_none_or_too_long_is_left_out() {
+    fn an_invalid_or_too_long_tracestate_is_omitted() {
         let right = format!("00-{TRACE}-00f067aa0ba902b7-01");
         for wrong in ["no list", &format!("a={}", "b".repeat(511))] {
             let extracted = extract(&headers(&[("traceparent", &right), ("tracestate", wrong)])).unwrap();

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn traces_are_posted_under_the_endpoint_and_nowhere_without_one() {
+    fn traces_are_sent_below_the_endpoint_and_not_without_one() {
         let url = |endpoint| settings(endpoint, "").url().map(String::from);
         assert_eq!(url("http://127.0.0.1:4318").as_deref(), Some("http://127.0.0.1:4318/v1/traces"));
         assert_eq!(url("https://c.example/otlp/").as_deref(), Some("https://c.example/otlp/v1/traces"));

@@ -114,7 +114,7 @@ async fn repeated_clicks_create_one_sign_in() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_write_at_a_time_over_all_replicas() {
+async fn an_account_has_one_write_at_a_time_over_all_replicas() {
     let (worlds, _stores) = two_replicas().await;
     let id = account(&worlds[0], "ACTIVE", "", "gmail");
     slow_writes(&worlds[0]);

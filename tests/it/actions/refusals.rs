@@ -29,7 +29,7 @@ fn all_mutations(id: &str) -> [(&'static str, Value); 6] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn switched_off_actions_say_how_to_switch_them_on() {
+async fn disabled_actions_are_refused_with_how_to_enable_them() {
     let world = World::new_with(Setup::as_shipped());
     for (name, input) in all_mutations("ca_1") {
         let error = error_as(&world, tenant_a(), name, input).await;
@@ -40,7 +40,7 @@ async fn switched_off_actions_say_how_to_switch_them_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn members_may_only_take_the_listed_actions() {
+async fn members_may_perform_only_the_listed_actions() {
     let world = world();
     let id = account(&world, "ACTIVE", "user_1", "");
     for (name, input) in all_mutations(&id)
@@ -102,7 +102,7 @@ async fn malformed_ids_and_providers_ids_are_refused_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_aliases_users_auth_configs_and_callbacks_say_what_is_allowed() {
+async fn invalid_inputs_of_actions_are_refused_with_what_is_allowed() {
     let world = world();
     let id = account(&world, "ACTIVE", "", "gmail");
     let long = "x".repeat(101);
@@ -157,7 +157,7 @@ async fn bad_aliases_users_auth_configs_and_callbacks_say_what_is_allowed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn refusals_by_composio_are_explained_by_the_action() {
+async fn refusals_by_composio_are_explained_for_each_action() {
     let world = world();
     let connect = |config: &str, alias: Option<&str>| json!({ "authConfigId": config, "userId": "user_1", "alias": alias });
     let (code, field, message) = refused(&world, "createConnectLink", connect("ac_nothing", None)).await;
@@ -245,7 +245,7 @@ async fn an_account_in_the_requested_state_is_not_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_read_only_key_is_named_and_reads_go_on() {
+async fn a_read_only_key_is_reported_and_reads_continue() {
     let world = world();
     let reader = || caller(Some("wbk_sandbox_a"), Some("ak_sandbox_readonly"));
     let id = account(&world, "ACTIVE", "", "gmail");

@@ -40,7 +40,7 @@ async fn check(key: &str, enabled: bool) -> (Vec<String>, usize, Sandbox) {
 }
 
 #[tokio::test]
-async fn check_says_if_the_key_may_write() {
+async fn check_reports_whether_the_key_may_write() {
     let (lines, _, sandbox) = check("ak_sandbox_a", true).await;
     assert_eq!(lines.last().unwrap(), "Actions   ok");
     // The write changes nothing: it is empty, and of an account that does not exist.

@@ -47,7 +47,7 @@ pub(super) fn with_redirects_to(url: &'static str) -> impl FnOnce(Network) -> Ne
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_took_effect_without_an_answer_is_confirmed_by_a_read() {
+async fn a_write_that_took_effect_without_a_response_is_confirmed_by_a_read() {
     // A response that is late, and one that is cut.
     for text in ["late-ms=11000; writes=1", "cut=1; writes=1", "garbage=1; writes=1"] {
         let world = world();
@@ -90,7 +90,7 @@ async fn a_write_that_took_effect_without_an_answer_is_confirmed_by_a_read() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_of_which_nothing_is_seen_is_reported_as_unknown_with_the_state_now() {
+async fn a_write_without_visible_effect_is_unknown_and_the_current_state_is_returned() {
     // Before the write took effect: no response in time, and an error that proves nothing.
     for text in ["latency-ms=11000; writes=1", "status=503; writes=1"] {
         let world = world();
@@ -108,7 +108,7 @@ async fn a_write_of_which_nothing_is_seen_is_reported_as_unknown_with_the_state_
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_read_afterwards_nothing_is_claimed() {
+async fn without_a_confirming_read_the_outcome_is_unknown() {
     let world = world();
     let id = account(&world, "ACTIVE", "", "gmail");
     payload(&world, "renameAccount", "connectedAccount { alias }", json!({ "id": id, "alias": "a" })).await;
@@ -136,7 +136,7 @@ async fn an_unconfirmed_sign_in_has_no_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn rejected_rates_and_keys_are_errors_of_the_upstream() {
+async fn rejected_keys_and_exhausted_rate_limits_are_upstream_errors() {
     let world = world();
     let id = account(&world, "ACTIVE", "", "gmail");
     for (text, code) in [
@@ -173,7 +173,7 @@ async fn a_client_that_disconnects_does_not_interrupt_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operation_out_of_time_says_that_the_outcome_is_unknown() {
+async fn an_action_past_its_deadline_has_an_unknown_outcome() {
     let shipped = setup().config.limits;
     let world = world().with_limits(LimitSettings { operation_timeout_ms: 3_000, ..shipped });
     let id = account(&world, "ACTIVE", "", "gmail");

@@ -120,7 +120,7 @@ async fn writes_are_part_of_a_trace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn remove_can_keep_the_access_at_the_provider() {
+async fn removal_can_keep_the_access_granted_at_the_provider() {
     let world = world();
     let id = account(&world, "ACTIVE", "", "slack");
     payload(&world, "removeAccount", "removedAccountId", json!({ "id": id, "revokeAtProvider": false }))

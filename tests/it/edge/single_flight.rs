@@ -67,7 +67,7 @@ async fn shared_panic_is_an_error_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_callers_mutations_and_uncacheable_queries_are_not_shared() {
+async fn mutations_uncacheable_queries_and_requests_of_other_callers_are_not_shared() {
     let (faulty, gate) = FaultySchema::with_gate();
     let router = edge_with_schema(Authenticator::Passthrough, faulty);
     let keys = [("Bearer wbk_a", "ak_a"), ("Bearer wbk_a", "ak_b"), ("Bearer wbk_b", "ak_a")];

@@ -18,7 +18,7 @@ async fn with_keys(headers: &[(&'static str, &str)]) -> TestResponse {
 }
 
 #[tokio::test]
-async fn each_key_is_sent_to_its_own_upstream_and_one_may_be_missing() {
+async fn each_key_is_sent_only_to_its_upstream_and_one_may_be_missing() {
     let (bearer, api_key) = (("authorization", "Bearer wbk_a"), ("x-api-key", "ak_a"));
     for (headers, expected) in [
         (vec![bearer, api_key], "leadlex: true, composio: true"),

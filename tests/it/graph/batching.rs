@@ -30,7 +30,7 @@ fn checked_counts(world: &World, data: &Value, first: usize) -> Vec<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn uniform_data_takes_the_minimum_of_pages() {
+async fn uniform_data_is_read_with_the_fewest_possible_pages() {
     for (providers, first, calls) in [(100, 3, 1), (20, 3, 1), (20, 5, 1), (20, 10, 2)] {
         let world = World::new();
         let data = world.data(&nested_query(providers, first)).await;
@@ -84,7 +84,7 @@ async fn on_skewed_data_every_provider_gets_its_accounts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn completely_read_feed_answers_later_pages() {
+async fn later_pages_of_a_completely_read_list_cost_no_call() {
     let world = World::with_sandbox(Settings { accounts: 60, ..Settings::default() });
     let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom", "unknown"]) { connectedAccounts(first: 1) { nodes { id } pageInfo { hasNextPage } totalCount } } }"#;
     let data = world.data(query).await;
@@ -198,7 +198,7 @@ proptest! {
 }
 
 #[test]
-fn page_of_upstream_length_is_correct() {
+fn page_as_long_as_the_upstreams_is_correct() {
     let at: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
     let accounts: Vec<_> = (0..450)
         .map(|n| {

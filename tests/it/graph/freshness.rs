@@ -287,7 +287,7 @@ async fn revoked_key_reads_no_cached_data() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn response_without_known_state_ends_when_state_is_known() {
+async fn cached_response_with_unknown_upstream_state_ends_when_the_state_is_known() {
     let world = shipped();
     let query = "{ connectedAccounts(first: 0) { pageInfo { hasNextPage } freshness { fetchedAt } } }";
     let more = async || at(&world.data(query).await, "connectedAccounts.pageInfo.hasNextPage");
@@ -298,7 +298,7 @@ async fn response_without_known_state_ends_when_state_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn reads_begun_before_a_refresh_are_not_shared_after_it() {
+async fn a_read_that_began_before_a_refresh_is_not_joined_after_it() {
     let world = std::sync::Arc::new(World::new_with(Setup {
         sandbox: Settings { latency_ms: 1_000, ..Settings::default() },
         ..Setup::as_shipped()

@@ -37,7 +37,7 @@ fn world(statuses: &[(&str, &str)], accounts: Vec<Account>) -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn health_costs_no_additional_call() {
+async fn health_takes_no_additional_call() {
     let world = world(
         &[("gmail", "healthy"), ("sendgrid", "needs_reauth"), ("resend", "paused")],
         vec![account("ca_new", "gmail", "INITIATED", 60), account("ca_old", "gmail", "INITIATED", 601)],
@@ -278,7 +278,7 @@ async fn integration_health_summarizes_the_workspace() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn page_is_filled_up_after_accounts_in_sign_in_are_removed() {
+async fn page_is_full_without_accounts_whose_sign_in_is_in_progress() {
     let mut accounts: Vec<Account> =
         (0..150).map(|n| account(&format!("ca_young_{n}"), "gmail", "INITIATED", n)).collect();
     accounts.extend((0..5).map(|n| account(&format!("ca_expired_{n}"), "gmail", "EXPIRED", 300 + n)));

@@ -110,7 +110,7 @@ async fn earliest_expiry_of_all_parts_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn new_read_keeps_responses_that_do_not_depend_on_it() {
+async fn a_fetch_invalidates_only_the_responses_that_depend_on_it() {
     let (world, answer) = with_cached_response(Setup::default(), ACCOUNTS).await;
     run(&world.operations, tenant_b(), &json!({ "query": ACCOUNTS })).await;
     work(&world).await;

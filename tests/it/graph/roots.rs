@@ -315,7 +315,7 @@ async fn repeated_request_for_one_missing_account_reads_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn accounts_expire_before_providers() {
+async fn accounts_have_a_shorter_ttl_than_providers() {
     let world = World::new();
     let query = "{ providers(first: 1) { nodes { name connectedAccounts(first: 1) { nodes { id } } } } }";
     world.data(query).await;

@@ -69,7 +69,7 @@ async fn federation_fields_are_hidden_from_introspection() {
 }
 
 #[test]
-fn fields_of_the_supergraph_owner_are_left_out_by_default() {
+fn fields_that_the_supergraph_defines_are_omitted_by_default() {
     let result = of_federation(&shipped());
     for gone in ["  node(", "  nodes(", "  user(", "  viewer", "_sdl", "type Viewer", "enum ViewerRole"] {
         assert!(!result.contains(gone), "{gone}");

@@ -46,7 +46,7 @@ async fn minus_zero_and_whole_floats_are_integers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_default_of_one_value_is_a_list_of_one() {
+async fn a_single_default_value_is_coerced_to_a_list_of_one() {
     let query = "query($users: [String!] = \"user_1\") { connectedAccounts(filter: { userIds: $users }, first: 1) { nodes { userId } } }";
     let response = ask(query, json!({})).await;
     assert_eq!(response["data"]["connectedAccounts"]["nodes"][0]["userId"], "user_1", "{response}");
@@ -114,7 +114,7 @@ async fn an_interface_lists_its_interfaces() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn include_deprecated_may_be_null_or_left_out() {
+async fn include_deprecated_may_be_null_or_omitted() {
     let fields = "fields(includeDeprecated: $d) { args(includeDeprecated: $d) { name } }
         enumValues(includeDeprecated: $d) { name } inputFields(includeDeprecated: $d) { name }";
     let directives = "__schema { directives { args(includeDeprecated: $d) { name } } }";

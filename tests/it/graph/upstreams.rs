@@ -26,7 +26,7 @@ fn starter() -> World {
 }
 
 #[tokio::test(start_paused = true)]
-async fn initially_unknown_state_is_returned_without_a_call() {
+async fn state_is_unknown_before_the_first_call() {
     let world = starter();
     let data = world.data(UPSTREAMS).await;
     let unknown = |name: &str| {
@@ -87,7 +87,7 @@ async fn quota_last_success_last_error_and_cache_statistics_are_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn statistics_are_separate_by_tenant() {
+async fn each_tenant_has_its_own_statistics() {
     let world = starter();
     world.data(READ).await;
     let answer = world.query_as(tenant_b(), UPSTREAMS, json!({})).await;

@@ -253,14 +253,14 @@ proptest! {
     #![proptest_config(one_tenth(cases()))]
 
     #[test]
-    fn responses_have_nothing_of_other_keys(steps in steps(), without_user_id in any::<bool>()) {
+    fn responses_contain_no_data_of_other_keys(steps in steps(), without_user_id in any::<bool>()) {
         with_paused_clock(check_isolation(steps, without_user_id));
     }
 }
 
 /// Proves that the property can fail: callers with the right keys do see the words.
 #[test]
-fn authorized_callers_see_the_marker_words() {
+fn authorized_callers_see_the_markers_that_the_check_looks_for() {
     with_paused_clock(async {
         let world = World::new();
         mark(&world, Tenant::A, 7);

@@ -565,7 +565,7 @@ proptest! {
     }
 
     #[test]
-    fn faults_and_stale_values_show_a_member_nothing_of_others(
+    fn faults_and_stale_values_reveal_nothing_of_other_users_to_a_member(
         a in few_accounts(), b in few_accounts(), of_b in any::<bool>(), user in 0..8_u8, steps in steps(),
         user_ids in user_ids(),
     ) {

@@ -77,7 +77,7 @@ async fn shared_call_keeps_each_operations_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn old_data_is_served_if_the_deadline_is_too_short() {
+async fn stale_data_is_served_if_the_deadline_is_too_short() {
     let world = world();
     world.data(BOTH).await;
     slow_down(&world, EmulatedUpstream::Composio, 4_000);

@@ -129,7 +129,7 @@ async fn refused_writes_have_the_error_envelope() {
 }
 
 #[tokio::test]
-async fn write_faults_spare_reads_and_can_follow_the_effect() {
+async fn write_faults_do_not_affect_reads_and_can_come_after_the_effect() {
     let sandbox_client = SandboxClient::new(Settings::default());
     let id = with_status(&sandbox_client, "ACTIVE");
     let headers = [("x-api-key", "ak_sandbox_a"), ("x-emulate", "cut=1; writes=1; times=-1")];

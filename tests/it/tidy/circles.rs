@@ -26,7 +26,7 @@ const PARENTS_STILL_IMPORTED: [&str; 11] = [
 
 type Imports<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
 
-pub(crate) fn no_import_circles(sources: &[Source]) -> Vec<Problem> {
+pub(crate) fn imports_have_no_cycles(sources: &[Source]) -> Vec<Problem> {
     let imports = imports(sources);
     let mut found = Vec::new();
     for circle in circles(&imports) {

@@ -308,7 +308,7 @@ fn silent_after(status: Option<u16>) -> Network {
 }
 
 #[tokio::test(start_paused = true)]
-async fn status_counts_even_if_the_body_never_arrives() {
+async fn status_decides_the_error_even_if_the_body_never_arrives() {
     for (status, failure) in [
         (401, UpstreamFailure::Unauthorized),
         (403, UpstreamFailure::Forbidden),

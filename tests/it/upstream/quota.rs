@@ -155,7 +155,7 @@ async fn configured_limit_applies_from_the_first_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn fresh_window_grows_with_a_tight_quota() {
+async fn data_stays_fresh_longer_if_the_quota_is_nearly_exhausted() {
     let minute = Duration::from_secs(60);
     let clients = UpstreamClients::new(starter());
     let fresh = || clients.providers.fresh_for(&clients.leadlex, minute);

@@ -92,7 +92,7 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn lawful_responses_are_read_in_every_form() {
+async fn valid_responses_are_decoded_in_every_form() {
     let (page, packed) = (page(), gzip(&page()));
     let members = [gzip(&page[..40]), gzip(&page[40..])].concat();
     let many_headers: String = (0..300).map(|number| format!("x-header-{number}: value\r\n")).collect();
