@@ -7,10 +7,10 @@
 //!   and records it ([`request_recorder`]).
 //! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation
 //!   engine. [`conditional`] answers 304.
-//! Subscriptions are a [`response_stream`]: [`streaming`] sends it over HTTP as [`event_stream`] or [`multipart`], or a
-//! [`websocket`] sends it. A [`shutdown`] token ends it.
+//! - Subscriptions are a [`response_stream`]: [`streaming`] sends it over HTTP as [`event_stream`] or [`multipart`], or
+//!   a [`websocket`] sends it. A [`shutdown`] token ends it.
 //! - Pages are [`graphiql`] and [`example`], served as a [`bundle`]; Composio calls [`webhook`]; [`ops`] serves probes.
-//! All refusals of this layer are one [`error`] type.
+//! - All refusals of this layer are one [`error`] type.
 //! - Each [`connection`] has a [`socket`] and its [`activity`]; a [`stream_reset`] ends one HTTP/2 stream of it.
 
 mod activity;

@@ -1,14 +1,15 @@
 //! The maximum number of upstream calls of an operation: the worst case of what the loaders do.
 //!
-//! LeadLex has one list, which is read once per operation, however many fields need it.
-//! Accounts by IDs take one call per hundred, over all fields together.
-//! A list of accounts takes one call per upstream page. Lists of many parents are joined, so that a page has rows of
-//! several parents. If rows are distributed unevenly, each parent may have too few rows on that page and be requested
-//! again.
-//! - A disagreement takes two requests for one row of each integration's accounts.
-//! An action on an account takes one write and up to four reads of the account. Mutations run one after the other.
+//! - LeadLex has one list, which is read once per operation, however many fields need it.
+//! - Accounts by IDs take one call per hundred, over all fields together.
+//! - A list of accounts takes one call per upstream page. Lists of many parents are joined, so that a page has rows of
+//!   several parents. If rows are distributed unevenly, each parent may have too few rows on that page and be requested
+//!   again.
+//! - A disagreement takes two requests, each for one row of each integration's accounts.
+//! - An action on an account takes one write and up to four reads of the account. Mutations run one after the other.
 //! - A refresh reads both upstreams again, even if they were read before.
-//! Counts take one call per number, up to a limit, and the first page of a walk before that is decided.
+//! - Counts take one call per number, up to a limit, and one for the first page, which shows whether a walk over the
+//!   list takes fewer calls.
 
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
@@ -48,7 +49,7 @@ impl<'a> Calls<'a> {
         if is_read {
             return;
         }
-        // A fragment on a type of which the router sent no representation.
+        // The fragment is on a type that no representation of the router's request has.
         if objects <= 0.0 {
             return;
         }
