@@ -76,8 +76,9 @@ pub(super) fn tenants(config: &Config) -> Tenants {
         (tenant.name.clone(), tenant_of_keys(&tenant.leadlex_api_key, &tenant.composio_api_key))
     });
     // Without any key there is no default tenant.
-    let default = Some(default_tenant(config)).filter(|own| own.leadlex.is_some() || own.composio.is_some());
-    named.chain(default.map(|own| (DEFAULT_TENANT.to_owned(), own))).collect()
+    let default =
+        Some(default_tenant(config)).filter(|tenant| tenant.leadlex.is_some() || tenant.composio.is_some());
+    named.chain(default.map(|tenant| (DEFAULT_TENANT.to_owned(), tenant))).collect()
 }
 
 /// Returns the tenant of the plain `upstream.*.api_key` settings.

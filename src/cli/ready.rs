@@ -46,22 +46,22 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 async fn ready_status(address: SocketAddr) -> anyhow::Result<String> {
     let stream = TcpStream::connect(address).await?;
     let request = format!("GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    let mut left = request.as_bytes();
-    while !left.is_empty() {
+    let mut unsent = request.as_bytes();
+    while !unsent.is_empty() {
         stream.writable().await?;
-        match stream.try_write(left) {
-            Ok(written) => left = left.get(written..).unwrap_or_default(),
+        match stream.try_write(unsent) {
+            Ok(written) => unsent = unsent.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
     }
     // As many bytes as `HTTP/1.1 200`.
-    let (mut head, mut room) = (Vec::new(), [0; 12]);
-    while head.len() < room.len() {
+    let (mut head, mut buffer) = (Vec::new(), [0; 12]);
+    while head.len() < buffer.len() {
         stream.readable().await?;
-        match stream.try_read(&mut room) {
+        match stream.try_read(&mut buffer) {
             Ok(0) => break,
-            Ok(read) => head.extend(room.iter().take(read)),
+            Ok(read) => head.extend(buffer.iter().take(read)),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }

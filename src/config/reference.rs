@@ -96,8 +96,8 @@ fn kind(key: &str, default: &str) -> &'static str {
 /// Formats a number with a comma between every three digits.
 fn grouped(number: i64) -> String {
     let digits = number.to_string();
-    let separated = digits.chars().enumerate().flat_map(|(place, digit)| {
-        let is_group = place > 0 && (digits.len() - place).is_multiple_of(3);
+    let separated = digits.chars().enumerate().flat_map(|(index, digit)| {
+        let is_group = index > 0 && (digits.len() - index).is_multiple_of(3);
         is_group.then_some(',').into_iter().chain([digit])
     });
     separated.collect()

@@ -89,7 +89,7 @@ impl FilterValues {
     /// Whether the list contains a value (exact comparison).
     #[must_use]
     pub fn contains(&self, value: &str) -> bool {
-        self.0.binary_search_by(|held| held.as_ref().cmp(value)).is_ok()
+        self.0.binary_search_by(|known| known.as_ref().cmp(value)).is_ok()
     }
 
     /// Returns the value, if there is exactly one.

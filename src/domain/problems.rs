@@ -287,16 +287,16 @@ pub struct ProblemSummary {
 /// response that occurs twice counts once. The result does not depend on the order of the reports.
 #[must_use]
 pub fn summarize<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> ProblemSummary {
-    let (mut met, mut merged, mut more) = (HashSet::new(), BTreeMap::new(), 0);
+    let (mut seen, mut merged, mut more) = (HashSet::new(), BTreeMap::new(), 0);
     for problems in reports {
-        if !met.insert(Arc::as_ptr(problems)) {
+        if !seen.insert(Arc::as_ptr(problems)) {
             continue;
         }
-        let (located, unplaced) = problems.visible_to(view);
+        let (located, unlocated) = problems.visible_to(view);
         for (location, rule, count) in located {
             *merged.entry((problems.upstream, location, rule)).or_default() += count;
         }
-        more += unplaced;
+        more += unlocated;
     }
     let mut merged = merged.into_iter().map(|((upstream, location, rule), count)| Problem {
         upstream: upstream.to_string(),

@@ -129,7 +129,7 @@ object_type! {
 impl ConnectedAccountConnection {
     fn iter_edges(&self) -> impl Iterator<Item = ConnectedAccountEdge> {
         let nodes = self.iter_nodes().enumerate();
-        nodes.map(|(place, node)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), place, node })
+        nodes.map(|(index, node)| ConnectedAccountEdge { slice: Arc::clone(&self.slice), index, node })
     }
 
     fn iter_nodes(&self) -> impl Iterator<Item = ConnectedAccount> {
@@ -166,7 +166,7 @@ pub(super) fn status_counts(counts: Option<StatusCounts>) -> Option<Vec<Connecte
 
 pub(super) struct ConnectedAccountEdge {
     slice: Arc<Slice>,
-    place: usize,
+    index: usize,
     node: ConnectedAccount,
 }
 
@@ -174,7 +174,7 @@ object_type! {
     /// An edge in a connection.
     impl ConnectedAccountEdge |edge| {
         /// A cursor for use in pagination, as `after` or `before`.
-        cursor: String = edge.slice.cursor(edge.place).unwrap_or_default();
+        cursor: String = edge.slice.cursor(edge.index).unwrap_or_default();
 
         /// The account at the end of the edge.
         object node: &ConnectedAccount = &edge.node;

@@ -42,14 +42,14 @@ pub(super) async fn entities(
     representations: &[Any],
 ) -> Result<Vec<Option<Result<Entity, FieldError>>>, FieldError> {
     operation(ctx).check_ids("representations", representations.len())?;
-    let each = representations.iter().enumerate().map(async |(place, Any(representation))| {
+    let each = representations.iter().enumerate().map(async |(index, Any(representation))| {
         let found = match parse(representation) {
             Ok(key) => entity(ctx, key).await?,
             Err(refused) => Err(refused.into()),
         };
         // The router replaces the error's path by its own, which has no index, so the error itself contains the index.
         Some(found.map_err(|error| match error {
-            FieldError::BadInput(input) => FieldError::BadRepresentation { place, input },
+            FieldError::BadInput(input) => FieldError::BadRepresentation { index, input },
             error => error,
         }))
     });

@@ -19,7 +19,7 @@ pub enum FieldError {
     /// One representation in a federation router's request is invalid.
     BadRepresentation {
         /// Index in the list.
-        place: usize,
+        index: usize,
         /// Problem of the representation.
         input: BadInput,
     },

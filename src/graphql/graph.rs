@@ -95,8 +95,8 @@ impl Graph {
 
     /// Returns the revision of the data that the caller's responses depend on.
     #[must_use]
-    pub fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
-        self.parts.sources.revision(&caller.tenant, of)
+    pub fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision {
+        self.parts.sources.revision(&caller.tenant, dependencies)
     }
 
     /// Returns the counts of upstream calls by outcome: LeadLex, then Composio.

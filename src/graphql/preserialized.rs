@@ -62,10 +62,10 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
             return resolve_list(ctx, field, rows, Some(rows.len())).await;
         };
         let plan = &plan;
-        let waited = rows.iter().enumerate().flat_map(|(place, row)| {
+        let waited = rows.iter().enumerate().flat_map(|(index, row)| {
             plan.waiting().map(move |field| {
                 let resolved = async move {
-                    let ctx = ctx.with_index(place);
+                    let ctx = ctx.with_index(index);
                     let resolved = resolve(row, &ctx.with_field(field)).await;
                     resolved.map_err(|error| ctx.set_error_path(error))
                 };

@@ -113,7 +113,7 @@ object_type! {
 impl ProviderConnection {
     fn iter_edges(&self) -> impl Iterator<Item = ProviderEdge> {
         let nodes = self.iter_nodes().enumerate();
-        nodes.map(|(place, node)| ProviderEdge { page: Arc::clone(&self.0), place, node })
+        nodes.map(|(index, node)| ProviderEdge { page: Arc::clone(&self.0), index, node })
     }
 
     fn iter_nodes(&self) -> impl Iterator<Item = Provider> {
@@ -137,7 +137,7 @@ impl ProviderConnection {
 
 pub(super) struct ProviderEdge {
     page: Arc<ProviderPage>,
-    place: usize,
+    index: usize,
     node: Provider,
 }
 
@@ -145,7 +145,7 @@ object_type! {
     /// An edge in a connection.
     impl ProviderEdge |edge| {
         /// A cursor for use in pagination, as `after` or `before`.
-        cursor: String = edge.page.cursor(edge.place).unwrap_or_default();
+        cursor: String = edge.page.cursor(edge.index).unwrap_or_default();
 
         /// The integration at the end of the edge.
         object node: &Provider = &edge.node;

@@ -113,9 +113,9 @@ impl<'a> Subselection<'a> {
         for set in &self.sets {
             self.collect(&type_name, set, &mut selected);
         }
-        let steps = selected.into_iter().enumerate().map(|(place, selected)| {
+        let steps = selected.into_iter().enumerate().map(|(index, selected)| {
             let name = selected.first.node.response_key().node.as_str();
-            let before = if place == 0 { "\"" } else { ",\"" };
+            let before = if index == 0 { "\"" } else { ",\"" };
             let name = [before, name, "\":"].concat().into_bytes().into_boxed_slice();
             Some((name, self.step(&type_name, &selected)?))
         });

@@ -84,7 +84,8 @@ pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(
     }
     let (headers, uri) = (request.headers(), request.uri());
     let is_nameless = uri.authority().is_none() && !headers.contains_key(HOST);
-    if is_nameless || origin::called(headers, uri).is_some_and(|name| origin::is_loopback(&name)) {
+    if is_nameless || origin::addressed_authority(headers, uri).is_some_and(|name| origin::is_loopback(&name))
+    {
         return Ok(());
     }
     Err(HttpError::forbidden(FOREIGN_HOST))

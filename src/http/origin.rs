@@ -23,15 +23,15 @@ pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Ht
             "`Origin` or `Sec-Fetch-Site` is repeated, so the request is refused.",
         ));
     }
-    let own = match headers.get(SEC_FETCH_SITE) {
+    let is_same_site = match headers.get(SEC_FETCH_SITE) {
         // `none` is a user who typed the address.
         Some(site) => site == "same-origin" || site == "none",
         None => match headers.get(ORIGIN) {
             None => true,
-            Some(origin) => origin.to_str().ok().is_some_and(|origin| is_own(origin, headers, uri)),
+            Some(origin) => origin.to_str().ok().is_some_and(|origin| is_own_origin(origin, headers, uri)),
         },
     };
-    if own {
+    if is_same_site {
         return Ok(());
     }
     Err(HttpError::forbidden(FOREIGN_ORIGIN))
@@ -39,13 +39,13 @@ pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), Ht
 
 /// Whether an origin is this server, by the host name that the client used. The scheme is not compared, because it is
 /// unknown behind a proxy.
-fn is_own(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
+fn is_own_origin(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     let host = origin.strip_prefix("http://").or_else(|| origin.strip_prefix("https://"));
-    host.is_some() && host == called(headers, uri).as_ref().map(Authority::as_str)
+    host.is_some() && host == addressed_authority(headers, uri).as_ref().map(Authority::as_str)
 }
 
 /// Returns the host and port that the client addressed (RFC 9112, 3.3); `None` if they are repeated.
-pub(crate) fn called(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
+pub(crate) fn addressed_authority(headers: &HeaderMap, uri: &Uri) -> Option<Authority> {
     if let Some(authority) = uri.authority() {
         return Some(authority.clone());
     }

@@ -35,17 +35,17 @@ impl StreamReset {
         self.0.changed.notify_one();
     }
 
-    async fn due(&self) {
+    async fn wait_until_due(&self) {
         loop {
             let due_at = *self.0.due_at.lock().unwrap_or_else(PoisonError::into_inner);
-            let due = async {
+            let timer = async {
                 match due_at {
                     Some(due_at) => sleep_until(due_at).await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = due => return,
+                () = timer => return,
                 () = self.0.changed.notified() => {}
             }
         }
@@ -67,7 +67,7 @@ where
                 // The stream is polled first, so that bytes which it wrote in time do not count as late.
                 biased;
                 () = stream => {}
-                () = reset.due() => {}
+                () = reset.wait_until_due() => {}
             }
         }));
     }

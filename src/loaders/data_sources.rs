@@ -38,12 +38,12 @@ pub struct DataSources {
 impl DataSources {
     /// Returns the current revision of a tenant's data.
     #[must_use]
-    pub fn revision(&self, tenant: &Tenant, of: Dependencies) -> Revision {
+    pub fn revision(&self, tenant: &Tenant, dependencies: Dependencies) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
         let (providers, accounts) = (self.providers.upstream_cache(), self.lists.upstream_cache());
         Revision {
-            leadlex: leadlex.map_or(0, |leadlex| providers.revision(&leadlex, of.leadlex)),
-            composio: composio.map_or(0, |composio| accounts.revision(&composio, of.composio)),
+            leadlex: leadlex.map_or(0, |leadlex| providers.revision(&leadlex, dependencies.leadlex)),
+            composio: composio.map_or(0, |composio| accounts.revision(&composio, dependencies.composio)),
             epochs: (
                 leadlex.map_or(0, |leadlex| providers.epoch(&leadlex)),
                 composio.map_or(0, |composio| accounts.epoch(&composio)),

@@ -207,10 +207,10 @@ impl Documents {
 fn executable(text: &str) -> Result<Executable, Vec<GraphqlError>> {
     // The library's own message would repeat the document's line.
     parse_query(source_text::for_execution(text)).map_err(|error| {
-        let places = error.positions().collect();
+        let positions = error.positions().collect();
         vec![
             GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: the document cannot be read.")
-                .at(places),
+                .at(positions),
         ]
     })
 }
@@ -278,6 +278,6 @@ fn graphql_error(code: Code, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Gra
         (_, Some("ConflictingFieldType")) => message.replacen(" and \"", "\" and \"", 1),
         _ => message,
     };
-    let places = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();
-    GraphqlError::new(code, shortened(message)).at(places)
+    let positions = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();
+    GraphqlError::new(code, shortened(message)).at(positions)
 }

@@ -191,7 +191,9 @@ impl OperationEngine {
         let key = key.map(Arc::new);
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
         loop {
-            let cached = |key: &Arc<_>| self.responses.lookup(key, |of| self.executor.revision(&caller, of));
+            let cached = |key: &Arc<_>| {
+                self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
+            };
             if let Some(cached) = key.as_ref().and_then(cached) {
                 self.preparer.persisted.store(document);
                 return cached;
@@ -211,7 +213,7 @@ impl OperationEngine {
                 return self.admit(prepared, caller, is_traced, deadline).await.0;
             };
             let (executor, revision_caller) = (Arc::clone(&self.executor), caller.clone());
-            let revision = move |of| executor.revision(&revision_caller, of);
+            let revision = move |dependencies| executor.revision(&revision_caller, dependencies);
             let (engine, execution_caller) = (self.clone(), caller.clone());
             let execution = async move { engine.admit(prepared, execution_caller, false, deadline).await };
             let (response, source) = self.responses.get(key, revision, execution.boxed()).await;

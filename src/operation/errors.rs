@@ -133,10 +133,10 @@ impl GraphqlError {
             Some(known @ FieldError::BadInput(input)) => {
                 Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str())
             }
-            Some(known @ FieldError::BadRepresentation { place, input }) => {
+            Some(known @ FieldError::BadRepresentation { index, input }) => {
                 let mut error =
                     Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str());
-                error.extensions.representations.push(*place);
+                error.extensions.representations.push(*index);
                 error
             }
             Some(known @ FieldError::Action(refusal)) => {
@@ -201,9 +201,9 @@ pub(crate) fn masked_and_merged(mut errors: Vec<ServerError>) -> Vec<GraphqlErro
     // The executor reports errors in the order of their occurrence, which differs between runs.
     errors.sort_by_cached_key(position);
     let mut merged: Vec<GraphqlError> = Vec::new();
-    let mut places: HashMap<Cause, usize> = HashMap::new();
+    let mut index_by_cause: HashMap<Cause, usize> = HashMap::new();
     for error in errors.into_iter().map(GraphqlError::masked) {
-        match places.entry(Cause::of(&error)) {
+        match index_by_cause.entry(Cause::of(&error)) {
             Entry::Vacant(vacant) => {
                 vacant.insert(merged.len());
                 merged.push(error);

@@ -37,7 +37,7 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Returns the revision of the caller's data in the groups `of`. An operation returns the same response while the
     /// revision of its [`Dependencies`] is unchanged, until the time at which the freshness of that data changes.
-    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision;
+    fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision;
 
     /// Expires a tenant's accounts, so that they are fetched again before they are served.
     fn accounts_changed(&self, _: &Tenant) {}
@@ -94,8 +94,8 @@ impl Executor for Graph {
         self.execute(request, caller, stats).boxed()
     }
 
-    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
-        self.revision(caller, of)
+    fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision {
+        self.revision(caller, dependencies)
     }
 
     fn accounts_changed(&self, tenant: &Tenant) {

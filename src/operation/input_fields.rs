@@ -77,10 +77,11 @@ impl InputFieldVisitor<'_> {
                         let sentence =
                             shortened(format!("There can be only one input field named \"{name}\"."));
                         let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
-                        let place =
+                        let position =
                             name.location().and_then(|at| at.line_column_range(&self.document.sources));
-                        let place = place.map(|at| Pos { line: at.start.line, column: at.start.column });
-                        self.repeated.push(error.at(place.into_iter().collect()));
+                        let position =
+                            position.map(|at| Pos { line: at.start.line, column: at.start.column });
+                        self.repeated.push(error.at(position.into_iter().collect()));
                     }
                     self.value(value);
                 }

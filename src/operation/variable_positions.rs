@@ -159,10 +159,10 @@ impl<'a> UsageVisitor<'a> {
             }
             Some(_) => return None,
         };
-        let places = [variable.line_column_range(self.sources), usage.line_column_range(self.sources)];
-        let places =
-            places.into_iter().flatten().map(|at| Pos { line: at.start.line, column: at.start.column });
-        Some(error.at(places.collect()))
+        let locations = [variable.line_column_range(self.sources), usage.line_column_range(self.sources)];
+        let positions =
+            locations.into_iter().flatten().map(|at| Pos { line: at.start.line, column: at.start.column });
+        Some(error.at(positions.collect()))
     }
 }
 

@@ -123,10 +123,10 @@ fn refusals(
     values: &JsonMap,
     suggests: bool,
 ) -> Vec<GraphqlError> {
-    let mut alone = operation.clone();
+    let mut single_variable = operation.clone();
     let refusal = |variable: &Node<VariableDefinition>| {
-        alone.variables = vec![variable.clone()];
-        let refused = coerce_variable_values(schema, &alone, values).err()?;
+        single_variable.variables = vec![variable.clone()];
+        let refused = coerce_variable_values(schema, &single_variable, values).err()?;
         let VariableDefinition { name, ty, .. } = variable.as_ref();
         let sentence = match values.get(name.as_str()) {
             None => format!("Variable \"${name}\" of required type \"{ty}\" was not provided."),
@@ -164,10 +164,10 @@ fn detail(schema: &Schema, message: &str) -> (String, Option<String>) {
     }
     // `could not coerce input field F.first: "the value" to type Int`
     let parts =
-        message.split_once(": ").and_then(|(what, rest)| Some((what, rest.rsplit_once(" to type ")?)));
-    let Some((what, (value, ty))) = parts else { return (message.to_owned(), None) };
+        message.split_once(": ").and_then(|(start, rest)| Some((start, rest.rsplit_once(" to type ")?)));
+    let Some((start, (value, ty))) = parts else { return (message.to_owned(), None) };
     let value = shortened_to(VALUE_CHARS_MAX, value);
-    let text = match what.strip_prefix("could not coerce input field ") {
+    let text = match start.strip_prefix("could not coerce input field ") {
         Some(field) => format!("{value} at \"{field}\" is not a value of type \"{ty}\""),
         None => format!("{value} is not a value of type \"{ty}\""),
     };

@@ -125,10 +125,10 @@ impl Accounts {
     fn sort(&mut self) {
         let all = 0..u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         let sorted = |order: Order| {
-            let mut places: Vec<_> =
+            let mut indexes: Vec<_> =
                 all.clone().filter_map(|at| Some((self.at(at)?.sort_key(order), at))).collect();
-            places.sort_unstable();
-            places.into_iter().map(|(_, at)| at).collect::<Vec<_>>()
+            indexes.sort_unstable();
+            indexes.into_iter().map(|(_, at)| at).collect::<Vec<_>>()
         };
         let (by_created, by_updated) = (sorted(Order::CreatedAt), sorted(Order::UpdatedAt));
         let mut by_id: Vec<_> = all.collect();
@@ -142,20 +142,20 @@ impl Accounts {
 
     /// Returns the rows in ascending order.
     pub(super) fn ascending(&self, order: Order) -> impl DoubleEndedIterator<Item = &Account> {
-        let places = match order {
+        let indexes = match order {
             Order::CreatedAt => &self.by_created,
             Order::UpdatedAt => &self.by_updated,
         };
-        places.iter().filter_map(|at| self.at(*at))
+        indexes.iter().filter_map(|at| self.at(*at))
     }
 
     pub(super) fn get(&self, id: &str) -> Option<&Account> {
-        let place = self.by_id.binary_search_by(|at| self.at(*at).map(|row| row.id.as_str()).cmp(&Some(id)));
-        self.at(*self.by_id.get(place.ok()?)?)
+        let index = self.by_id.binary_search_by(|at| self.at(*at).map(|row| row.id.as_str()).cmp(&Some(id)));
+        self.at(*self.by_id.get(index.ok()?)?)
     }
 
-    fn at(&self, place: u32) -> Option<&Account> {
-        self.rows.get(place as usize)
+    fn at(&self, index: u32) -> Option<&Account> {
+        self.rows.get(index as usize)
     }
 }
 

@@ -14,8 +14,8 @@ pub(super) fn scatter(n: u64) -> u64 {
 
 /// Returns an element of `all`, chosen by `n`; the empty string if the list is empty.
 pub(super) fn pick(all: &[&'static str], n: u64) -> &'static str {
-    let place = n.checked_rem(all.len() as u64).unwrap_or_default();
-    all.get(place as usize).copied().unwrap_or_default()
+    let index = n.checked_rem(all.len() as u64).unwrap_or_default();
+    all.get(index as usize).copied().unwrap_or_default()
 }
 
 /// Returns a UUID derived from `n`.

@@ -165,27 +165,27 @@ const COMMON: &[&str] = &[
 pub(super) fn state(account: &Account) -> Value {
     // No document describes the fields of CIMD_OAUTH; dynamic registration is the most similar scheme.
     let scheme = if account.auth_scheme == "CIMD_OAUTH" { "DCR_OAUTH" } else { account.auth_scheme };
-    let of = |status: &str| {
+    let variant_of = |status: &str| {
         VARIANTS.iter().find(|(known, statuses, _)| *known == scheme && statuses.contains(&status))
     };
     // If the table has no fields for the account's status, `val` has those of an active one: both statuses then differ,
     // as they can in the real API.
-    let (status, variant) = match of(account.status) {
+    let (status, variant) = match variant_of(account.status) {
         Some(variant) => (account.status, Some(variant)),
-        None => ("ACTIVE", of("ACTIVE")),
+        None => ("ACTIVE", variant_of("ACTIVE")),
     };
     let mut val = Map::new();
     val.insert("status".into(), status.into());
     let seed = scatter(account.serial.wrapping_add(0x5EED));
-    for (place, field) in COMMON.iter().enumerate() {
-        if (seed >> place).is_multiple_of(4) {
+    for (index, field) in COMMON.iter().enumerate() {
+        if (seed >> index).is_multiple_of(4) {
             val.insert((*field).into(), value(field, account));
         }
     }
     let fields = variant.map_or(&[][..], |(_, _, groups)| groups).iter().copied().flatten();
-    for (place, field) in fields.enumerate() {
+    for (index, field) in fields.enumerate() {
         match field.strip_suffix('?') {
-            Some(optional) if (seed >> (32 + place)).is_multiple_of(4) => val.remove(optional),
+            Some(optional) if (seed >> (32 + index)).is_multiple_of(4) => val.remove(optional),
             Some(optional) => val.insert(optional.into(), value(optional, account)),
             None => val.insert((*field).into(), value(field, account)),
         };

@@ -105,7 +105,7 @@ pub fn write_line(line: &str) {
 
 /// Adds the number of dropped lines to the values of a scrape.
 pub(super) fn read(readings: &mut Readings) {
-    readings.begin(&LOG_LINES_DROPPED);
+    readings.declare(&LOG_LINES_DROPPED);
     let Some(LogWriter(shared)) = STARTED.get() else { return };
     for (reason, count) in [("full", &shared.dropped_full), ("failed", &shared.dropped_failed)] {
         readings.count(&LOG_LINES_DROPPED, &[reason], count.load(Ordering::Relaxed));

@@ -214,7 +214,7 @@ impl Requests {
     /// Adds all counts to the values of a scrape.
     pub(super) fn read(&self, readings: &mut Readings) {
         self.names.read(readings);
-        readings.begin(&declared::REQUEST_ERRORS);
+        readings.declare(&declared::REQUEST_ERRORS);
         for (code, count) in self.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             readings.count(&declared::REQUEST_ERRORS, &[code], *count);
         }

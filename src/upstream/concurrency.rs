@@ -41,7 +41,7 @@ pub(super) struct UpstreamConcurrency {
 /// Permits of one credential.
 #[derive(Debug)]
 pub(super) struct CredentialConcurrency {
-    own: Arc<Semaphore>,
+    per_credential: Arc<Semaphore>,
     common: UpstreamConcurrency,
     wait: Duration,
 }
@@ -50,7 +50,7 @@ pub(super) struct CredentialConcurrency {
 #[must_use]
 #[derive(Debug)]
 pub(super) struct ConcurrencyPermit {
-    _own: OwnedSemaphorePermit,
+    _credential: OwnedSemaphorePermit,
     _common: OwnedSemaphorePermit,
 }
 
@@ -73,25 +73,29 @@ impl UpstreamConcurrency {
 
 impl CredentialConcurrency {
     pub(super) fn new(settings: &ConcurrencySettings, common: UpstreamConcurrency) -> Self {
-        Self { own: semaphore(settings.calls_max), common, wait: Duration::from_millis(settings.wait_ms) }
+        Self {
+            per_credential: semaphore(settings.calls_max),
+            common,
+            wait: Duration::from_millis(settings.wait_ms),
+        }
     }
 
     /// Acquires a permit. Waits for the configured time, but not beyond the deadline. Returns `None` if none became
     /// free.
     pub(super) async fn acquire(&self, deadline: Instant) -> Option<ConcurrencyPermit> {
         let until = deadline.min(Instant::now() + self.wait);
-        let both = async {
-            let own = Arc::clone(&self.own).acquire_owned().await.ok()?;
+        let permits = async {
+            let credential_permit = Arc::clone(&self.per_credential).acquire_owned().await.ok()?;
             let common = Arc::clone(&self.common.semaphore).acquire_owned().await.ok()?;
-            Some(ConcurrencyPermit { _own: own, _common: common })
+            Some(ConcurrencyPermit { _credential: credential_permit, _common: common })
         };
-        timeout_at(until, both).await.ok()?
+        timeout_at(until, permits).await.ok()?
     }
 
     /// Returns the number of free permits of the credential.
     #[cfg(test)]
     fn free(&self) -> usize {
-        self.own.available_permits()
+        self.per_credential.available_permits()
     }
 }
 

@@ -22,11 +22,11 @@ impl CallCounts {
             readings.count(&declared::CALLS_HELD, &[upstream, by.label()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);
-        readings.begin(&declared::PROBLEMS);
+        readings.declare(&declared::PROBLEMS);
         for (rule, count) in &self.problems {
             readings.count(&declared::PROBLEMS, &[upstream, rule.slug()], *count);
         }
-        readings.begin(&declared::UNREADABLE_HEADERS);
+        readings.declare(&declared::UNREADABLE_HEADERS);
         for (name, count) in &self.unreadable_headers {
             readings.count(&declared::UNREADABLE_HEADERS, &[upstream, name], *count);
         }

@@ -130,7 +130,7 @@ impl IssuerKeys {
     fn read(&self) -> tokio::task::JoinHandle<()> {
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
-            let _one = shared.read_lock.lock().await;
+            let _guard = shared.read_lock.lock().await;
             // Another request's read may have finished meanwhile.
             if shared.may_read() {
                 shared.read().await;
@@ -147,8 +147,9 @@ impl CachedKeys {
         ttl: Duration,
         now: Instant,
     ) -> Option<(DecodingKey, bool)> {
-        let (keys, read) = self.keys.as_ref().filter(|(_, read)| *read + MAX_AGE_WITHOUT_REFRESH > now)?;
-        Some((keys.find(id, algorithm)?.clone(), *read + ttl > now))
+        let (keys, read_at) =
+            self.keys.as_ref().filter(|(_, read_at)| *read_at + MAX_AGE_WITHOUT_REFRESH > now)?;
+        Some((keys.find(id, algorithm)?.clone(), *read_at + ttl > now))
     }
 }
 
@@ -159,17 +160,17 @@ impl SharedKeys {
 
     fn may_read(&self) -> bool {
         let CachedKeys { attempted_at, has_failed, .. } = self.state();
-        let between = if has_failed { self.pause.min(RETRY_DELAY) } else { self.pause };
-        attempted_at.is_none_or(|attempted_at| self.clock.instant_now() >= attempted_at + between)
+        let min_interval = if has_failed { self.pause.min(RETRY_DELAY) } else { self.pause };
+        attempted_at.is_none_or(|attempted_at| self.clock.instant_now() >= attempted_at + min_interval)
     }
 
     async fn read(&self) {
-        let read = self.source.read().await;
+        let result = self.source.read().await;
         let now = self.clock.instant_now();
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.attempted_at = Some(now);
-        state.has_failed = read.is_err();
-        match read {
+        state.has_failed = result.is_err();
+        match result {
             Ok(keys) => state.keys = Some((Arc::new(keys), now)),
             Err(why) => tracing::warn!(%why, "cannot read the keys of the token issuer"),
         }

@@ -106,8 +106,8 @@ impl Verifier {
         let source = |settings: &JwtSettings| {
             (settings.jwks_url.clone(), settings.jwks_ttl_ms, settings.jwks_pause_ms)
         };
-        let are_the_same = ours.jwks_file().is_none() && source(ours) == source(theirs);
-        let keys = if are_the_same { &other.keys } else { &self.keys };
+        let have_same_source = ours.jwks_file().is_none() && source(ours) == source(theirs);
+        let keys = if have_same_source { &other.keys } else { &self.keys };
         Self { settings: ours.clone(), keys: keys.clone(), tenants: self.tenants.clone(), clock: self.clock }
     }
 
@@ -162,15 +162,15 @@ impl Verifier {
     fn check_times(&self, claims: &Value) -> Result<Option<Instant>, HttpError> {
         let (now, leeway) =
             (self.clock.now().as_duration().as_secs_f64(), self.settings.leeway().as_secs_f64());
-        let moment = |name: &str| claims.get(name).map(|value| value.as_f64());
-        let left = match moment("exp") {
+        let timestamp = |name: &str| claims.get(name).map(|value| value.as_f64());
+        let seconds_left = match timestamp("exp") {
             Some(Some(expiry)) if now < expiry + leeway => expiry + leeway - now,
             Some(Some(_)) => return Err(invalid(refusals::EXPIRED)),
             Some(None) | None => return Err(invalid(refusals::INCOMPLETE)),
         };
-        let left = Duration::try_from_secs_f64(left).ok();
-        let expires_at = left.and_then(|left| Instant::now().checked_add(left));
-        match moment("nbf") {
+        let time_left = Duration::try_from_secs_f64(seconds_left).ok();
+        let expires_at = time_left.and_then(|time_left| Instant::now().checked_add(time_left));
+        match timestamp("nbf") {
             None => Ok(expires_at),
             Some(Some(begin)) if begin - leeway <= now => Ok(expires_at),
             Some(_) => Err(invalid(refusals::NOT_YET)),

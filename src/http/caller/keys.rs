@@ -83,9 +83,10 @@ fn only<'a>(mut keys: impl Iterator<Item = &'a Key>) -> Option<&'a DecodingKey> 
 impl Key {
     fn read(text: &str) -> Option<Self> {
         let jwk: Jwk = serde_json::from_str(text).ok()?;
-        let signs = jwk.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature)
-            && jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
-        let of_kind: &[Algorithm] = match &jwk.algorithm {
+        let is_for_signatures =
+            jwk.common.public_key_use.as_ref().is_none_or(|used| *used == PublicKeyUse::Signature)
+                && jwk.common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
+        let supported: &[Algorithm] = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => AlgorithmFamily::Rsa.algorithms(),
             AlgorithmParameters::EllipticCurve(key) => match key.curve {
                 EllipticCurve::P256 => &[Algorithm::ES256],
@@ -97,10 +98,11 @@ impl Key {
             }
             _ => &[],
         };
-        let stated = jwk.common.key_algorithm.map(|stated| Algorithm::try_from(stated).ok());
-        let fits = |algorithm: &&Algorithm| stated.is_none_or(|stated| stated == Some(**algorithm));
-        let algorithms: Vec<Algorithm> = of_kind.iter().filter(fits).copied().collect();
-        if !signs || algorithms.is_empty() {
+        let declared = jwk.common.key_algorithm.map(|declared| Algorithm::try_from(declared).ok());
+        let is_declared =
+            |algorithm: &&Algorithm| declared.is_none_or(|declared| declared == Some(**algorithm));
+        let algorithms: Vec<Algorithm> = supported.iter().filter(is_declared).copied().collect();
+        if !is_for_signatures || algorithms.is_empty() {
             return None;
         }
         let key = DecodingKey::from_jwk(&jwk).ok()?;

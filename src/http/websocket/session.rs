@@ -121,8 +121,8 @@ impl Session {
     /// Switches to a new configuration if the caller is still authorized there. Running operations keep the old one.
     async fn switch_configuration(&mut self, next: Edge) -> Result<(), SessionEnd> {
         if let Phase::Acknowledged { caller, presented, .. } = &mut self.phase {
-            let again = next.callers.reauthenticate(presented, caller).await;
-            **caller = again.map_err(|error| refused(&next, &error))?;
+            let reauthenticated = next.callers.reauthenticate(presented, caller).await;
+            **caller = reauthenticated.map_err(|error| refused(&next, &error))?;
         }
         self.edge = next;
         Ok(())

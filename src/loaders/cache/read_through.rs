@@ -303,7 +303,7 @@ where
         let (entries, request) = (Arc::clone(&self.entries), self.request(vec![key.clone()], purpose));
         async move {
             let began = entries.begin(&key);
-            let (again, store) = (request.clone(), |read: ReadValue<V>| {
+            let (retry_request, store) = (request.clone(), |read: ReadValue<V>| {
                 let ReadValue { value, fetched, fresh_for, is_shared } = read;
                 let cached = entries.store(key.clone(), value, began.at(fetched), fresh_for);
                 FlightResult { cached, is_shared }
@@ -317,7 +317,9 @@ where
             }
             if purpose == Purpose::Refresh && error.is_held() {
                 // The cached value was evicted meanwhile, so this is no longer a refresh: the value is needed.
-                return read_one(&entries.upstream_cache, again, fetch(Purpose::Needed)).await.map(store);
+                return read_one(&entries.upstream_cache, retry_request, fetch(Purpose::Needed))
+                    .await
+                    .map(store);
             }
             Err(error)
         }

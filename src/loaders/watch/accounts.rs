@@ -108,10 +108,10 @@ impl AccountPoller {
             if step.is_restart {
                 read.rows.clear();
             }
-            let enough = step.page.items.iter().any(&is_enough);
+            let is_last_page = step.page.items.iter().any(&is_enough);
             read.total = step.page.total_items;
             read.rows.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
-            if enough {
+            if is_last_page {
                 return Ok(read);
             }
         }
@@ -210,9 +210,9 @@ impl AccountPoller {
         if !whole.is_whole || !is_consistent {
             return Ok(Vec::new());
         }
-        let there: HashSet<&str> = whole.rows.iter().map(|account| &*account.id).collect();
+        let listed_ids: HashSet<&str> = whole.rows.iter().map(|account| &*account.id).collect();
         let mut removed: Vec<SharedAccount> =
-            seen.accounts.values().filter(|account| !there.contains(&*account.id)).cloned().collect();
+            seen.accounts.values().filter(|account| !listed_ids.contains(&*account.id)).cloned().collect();
         removed.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(removed)
     }

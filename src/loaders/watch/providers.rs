@@ -53,11 +53,11 @@ fn differences(before: &ProviderList, now: &ProviderList) -> Vec<Transition<Arc<
     if Arc::ptr_eq(before, now) {
         return Vec::new();
     }
-    let mut gone: HashMap<ProviderId, &Arc<ListedProvider>> =
+    let mut removed: HashMap<ProviderId, &Arc<ListedProvider>> =
         before.iter().map(|listed| (listed.id, listed)).collect();
     let mut differences = Vec::new();
     for listed in now.iter() {
-        match gone.remove(&listed.id) {
+        match removed.remove(&listed.id) {
             None => differences.push(Transition::Added(Arc::clone(listed))),
             Some(was) if was.provider == listed.provider => {}
             Some(was) => {
@@ -66,7 +66,7 @@ fn differences(before: &ProviderList, now: &ProviderList) -> Vec<Transition<Arc<
             }
         }
     }
-    let went = before.iter().filter(|listed| gone.contains_key(&listed.id));
-    differences.extend(went.map(|listed| Transition::Removed(Arc::clone(listed))));
+    let removed_listings = before.iter().filter(|listed| removed.contains_key(&listed.id));
+    differences.extend(removed_listings.map(|listed| Transition::Removed(Arc::clone(listed))));
     differences
 }

@@ -101,8 +101,8 @@ impl Lengths {
         if !name.ends_with("Connection") {
             return None;
         }
-        let most = count(self.connections.page_max);
-        let asked = ["first", "last"].into_iter().find_map(|name| match argument(name) {
+        let size_max = count(self.connections.page_max);
+        let requested = ["first", "last"].into_iter().find_map(|name| match argument(name) {
             Argument::Number(number) => Some(number),
             _ => None,
         });
@@ -111,10 +111,10 @@ impl Lengths {
         } else {
             self.connections.accounts_default
         };
-        Some(asked.unwrap_or(count(default)).min(most))
+        Some(requested.unwrap_or(count(default)).min(size_max))
     }
 }
 
-fn average(items: usize, of: usize) -> f64 {
-    count(items) / count(of.max(1))
+fn average(items: usize, lists: usize) -> f64 {
+    count(items) / count(lists.max(1))
 }

@@ -55,7 +55,7 @@ impl Readings {
     }
 
     /// Adds a counter without a value, so that its listed series start at 0.
-    pub fn begin(&mut self, metric: &'static Declared) {
+    pub fn declare(&mut self, metric: &'static Declared) {
         self.0.entry(metric.name).or_insert((metric, Vec::new()));
     }
 
@@ -98,9 +98,9 @@ fn missing_series(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
     if metric.kind != Kind::Counter || !is_closed {
         return Vec::new();
     }
-    let all = metric.labels.iter().fold(vec![Vec::new()], |begun: Vec<Vec<String>>, label| {
+    let all = metric.labels.iter().fold(vec![Vec::new()], |prefixes: Vec<Vec<String>>, label| {
         let with = |value: &&str, labels: &Vec<String>| [labels.as_slice(), &[(*value).to_owned()]].concat();
-        begun.iter().flat_map(|labels| label.values.iter().map(move |value| with(value, labels))).collect()
+        prefixes.iter().flat_map(|labels| label.values.iter().map(move |value| with(value, labels))).collect()
     });
     let is_missing = |labels: &Vec<String>| !samples.iter().any(|sample| sample.labels == *labels);
     let missing = all.into_iter().filter(is_missing);

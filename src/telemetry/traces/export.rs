@@ -204,13 +204,13 @@ impl LostSpans {
 
     /// Writes a warning if spans were lost and the last warning is old enough.
     fn warn(&self, reason: &str) {
-        if let Some(lost) = self.due(Instant::now()) {
+        if let Some(lost) = self.take_due(Instant::now()) {
             tracing::warn!(lost, why = reason, "traces do not reach the collector");
         }
     }
 
     /// Returns the number of spans lost since the last warning, if a warning is due.
-    fn due(&self, now: Instant) -> Option<u64> {
+    fn take_due(&self, now: Instant) -> Option<u64> {
         let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
         let is_quiet = warned_at.is_some_and(|at| now < at + WARNING_INTERVAL);
         if is_quiet || self.lost.load(Ordering::Relaxed) == 0 {
@@ -229,7 +229,7 @@ mod tests {
     fn spans_beyond_the_queue_are_lost() {
         let losses = LostSpans::default();
         let accepted = (0..QUEUE_MAX + 10).filter(|_| losses.enqueue()).count();
-        assert_eq!((accepted, losses.due(Instant::now())), (QUEUE_MAX, Some(10)));
+        assert_eq!((accepted, losses.take_due(Instant::now())), (QUEUE_MAX, Some(10)));
         losses.dequeue(BATCH_MAX);
         assert_eq!((0..QUEUE_MAX).filter(|_| losses.enqueue()).count(), BATCH_MAX);
     }
@@ -237,11 +237,11 @@ mod tests {
     #[test]
     fn lost_spans_are_reported_once_a_minute() {
         let (losses, start) = (LostSpans::default(), Instant::now());
-        assert_eq!(losses.due(start), None);
+        assert_eq!(losses.take_due(start), None);
         let reports: Vec<_> = (0..100)
             .filter_map(|second| {
                 losses.add(1);
-                losses.due(start + Duration::from_secs(second))
+                losses.take_due(start + Duration::from_secs(second))
             })
             .collect();
         assert_eq!(reports, [1, 60]);
