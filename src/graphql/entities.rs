@@ -105,7 +105,7 @@ fn account(value: &str, is_global: bool) -> Result<Box<str>, BadInput> {
             if is_global { "`id` is the global one" } else { "`connectedAccountId` begins with `ca_`" };
         return Err(BadInput::new(
             BadInputReason::BadId,
-            format!("This is no connected account's key: {kind}."),
+            format!("This is not the key of a connected account: {kind}."),
         ));
     }
     global_id::account_id(value)
@@ -114,9 +114,10 @@ fn account(value: &str, is_global: bool) -> Result<Box<str>, BadInput> {
 fn toolkit_id(value: &str) -> Result<ToolkitSlug, BadInput> {
     match GlobalId::parse(value)? {
         GlobalId::Toolkit(slug) => Ok(slug),
-        _ => {
-            Err(BadInput::new(BadInputReason::BadId, "This is no toolkit's id: give its `id` or its `slug`."))
-        }
+        _ => Err(BadInput::new(
+            BadInputReason::BadId,
+            "This is not the id of a toolkit: pass its `id` or its `slug`.",
+        )),
     }
 }
 

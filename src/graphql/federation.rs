@@ -42,7 +42,9 @@ impl TryFrom<String> for FederationVersion {
         let minor = text.strip_prefix("2.").and_then(|minor| minor.parse().ok());
         // `2.09` and `2.+9` parse as numbers, but there are no such versions.
         let spelled = minor.filter(|minor: &u8| format!("2.{minor}") == text);
-        spelled.map(|minor| Self { minor }).ok_or_else(|| format!("{text:?} is no version of federation 2"))
+        spelled
+            .map(|minor| Self { minor })
+            .ok_or_else(|| format!("{text:?} is not a version of federation 2"))
     }
 }
 
@@ -63,7 +65,7 @@ impl TryFrom<String> for RootFields {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         let known = names.map(|name| match tree.field("Query", name) {
             Some(_) => Ok(name.to_owned()),
-            None => Err(format!("`{name}` is no root field of queries")),
+            None => Err(format!("`{name}` is not a root field of queries")),
         });
         let known = known.collect::<Result<Vec<_>, _>>()?;
         tree.leave_out(COMPOSER_FIELDS.into_iter().chain(known.iter().map(String::as_str)));

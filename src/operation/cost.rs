@@ -132,11 +132,11 @@ impl<'a> CostVisitor<'a> {
         for selection in &set.selections {
             fields += match selection {
                 Selection::Field(field) if self.is_included(&field.directives) => {
-                    let own = self.field(field, parents);
+                    let field_cost = self.field(field, parents);
                     if parents.is_root {
-                        keep_largest(&mut self.largest_by_complexity, field, whole(own));
+                        keep_largest(&mut self.largest_by_complexity, field, whole(field_cost));
                     }
-                    own
+                    field_cost
                 }
                 Selection::InlineFragment(inline) if self.is_included(&inline.directives) => {
                     let parents = parents.narrowed(inline.type_condition.as_ref());

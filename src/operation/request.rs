@@ -56,23 +56,23 @@ impl OperationRequest {
         }
         refuse_too_many_values(body)?;
         // Reports only the position of the mistake, because serde's own message can repeat input.
-        let no_json = |error: serde_json::Error| {
+        let not_json = |error: serde_json::Error| {
             RequestError(format!(
-                "The body is no JSON: line {}, column {}. Send an object, as in {{\"query\": \"{{ viewer {{ role }} }}\"}}.",
+                "The body is not JSON: line {}, column {}. Send an object, as in {{\"query\": \"{{ viewer {{ role }} }}\"}}.",
                 error.line(),
                 error.column()
             ))
         };
         if body.trim_ascii_start().starts_with(b"{") {
-            let Members { members, twice } = serde_json::from_slice(body).map_err(no_json)?;
-            return match twice {
+            let Members { members, repeated } = serde_json::from_slice(body).map_err(not_json)?;
+            return match repeated {
                 Some(name) => refuse(format!("The body has the member `{name}` twice.")),
                 None => Self::from_members(members),
             };
         }
-        match serde_json::from_slice(body).map_err(no_json)? {
+        match serde_json::from_slice(body).map_err(not_json)? {
             JsonValue::Array(_) => refuse(
-                "The body is an array of requests. They are not taken in batches: ask for several root fields in one \
+                "The body is an array of requests. Batches are not accepted: select several root fields in one \
                  operation, or send one request each.",
             ),
             other => refuse(format!("The body must be a JSON object, but it is {}.", kind(&other))),
@@ -86,7 +86,7 @@ impl OperationRequest {
     /// not a JSON object.
     pub fn from_url(query: &str) -> Result<Self, RequestError> {
         if !is_utf8(query) {
-            return refuse("The URL's parameters are no UTF-8.");
+            return refuse("The URL's parameters are not UTF-8.");
         }
         let mut members = JsonMap::new();
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -224,7 +224,7 @@ mod tests {
             ("", "The request has no body. Send a JSON object with a `query`."),
             (
                 "{ \"secret\": hunter2",
-                "The body is no JSON: line 1, column 13. Send an object, as in {\"query\": \"{ viewer { role } }\"}.",
+                "The body is not JSON: line 1, column 13. Send an object, as in {\"query\": \"{ viewer { role } }\"}.",
             ),
             ("7", "The body must be a JSON object, but it is a number."),
             ("{}", "`query` is missing: the text of a GraphQL document."),
@@ -245,7 +245,7 @@ mod tests {
         ] {
             assert_eq!(refusal(body), sentence);
         }
-        assert!(refusal("[]").contains("not taken in batches"), "{}", refusal("[]"));
+        assert!(refusal("[]").contains("Batches are not accepted"), "{}", refusal("[]"));
     }
 
     #[test]
@@ -293,8 +293,8 @@ mod tests {
 
         for (url, sentence) in [
             ("", "`query` is missing: the text of a GraphQL document."),
-            ("query=%ff", "The URL's parameters are no UTF-8."),
-            ("query=a&other=%C3", "The URL's parameters are no UTF-8."),
+            ("query=%ff", "The URL's parameters are not UTF-8."),
+            ("query=a&other=%C3", "The URL's parameters are not UTF-8."),
             ("query=a&query=b", "The URL has the parameter `query` twice."),
             ("query=a&variables=%7B", "The URL's parameter `variables` must be a JSON object."),
             ("query=a&extensions=1", "`extensions` must be a JSON object or null, but it is a number."),

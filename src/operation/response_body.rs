@@ -69,21 +69,21 @@ pub(super) fn write_body(
 ) -> Bytes {
     let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
     let mut separator: &[u8] = b"{";
-    let mut begin = |json: &mut JsonWriter, name: &[u8]| {
+    let mut write_key = |json: &mut JsonWriter, name: &[u8]| {
         json.raw(separator);
         json.raw(name);
         separator = b",";
     };
     if !errors.is_empty() {
-        begin(&mut json, b"\"errors\":");
+        write_key(&mut json, b"\"errors\":");
         json.serialize(errors);
     }
     if let Some(data) = data {
-        begin(&mut json, b"\"data\":");
+        write_key(&mut json, b"\"data\":");
         json.value(data);
     }
     if let Some(extensions) = extensions {
-        begin(&mut json, b"\"extensions\":");
+        write_key(&mut json, b"\"extensions\":");
         json.serialize(extensions);
     }
     json.raw(b"}");

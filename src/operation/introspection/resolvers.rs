@@ -63,8 +63,8 @@ impl<'a> Object<'a> {
     pub(super) fn resolve(&self, schema: &'a Schema, name: &str, includes_deprecated: bool) -> Resolved<'a> {
         match self {
             _ if name == "__typename" => Resolved::text(self.type_name()),
-            Self::Schema => of_schema(schema, name),
-            Self::Type(definition) => of_type(schema, definition, name, includes_deprecated),
+            Self::Schema => schema_field(schema, name),
+            Self::Type(definition) => type_field(schema, definition, name, includes_deprecated),
             Self::List(item) => match name {
                 "kind" => Resolved::text("LIST"),
                 "ofType" => Resolved::nullable(Self::of(schema, item)),
@@ -135,7 +135,7 @@ fn named<'a>(schema: &'a Schema, name: &str) -> Option<Object<'a>> {
     schema.types.get(name).map(Object::Type)
 }
 
-fn of_schema<'a>(schema: &'a Schema, name: &str) -> Resolved<'a> {
+fn schema_field<'a>(schema: &'a Schema, name: &str) -> Resolved<'a> {
     let definition = &schema.schema_definition;
     let root =
         |name: &Option<ComponentName>| Resolved::nullable(name.as_ref().and_then(|name| named(schema, name)));
@@ -158,7 +158,7 @@ fn of_schema<'a>(schema: &'a Schema, name: &str) -> Resolved<'a> {
     }
 }
 
-fn of_type<'a>(
+fn type_field<'a>(
     schema: &'a Schema,
     definition: &'a ExtendedType,
     name: &str,

@@ -34,7 +34,7 @@ pub enum TrustedDocumentsError {
     Io(PathBuf, #[source] io::Error),
     /// The manifest has an unknown format.
     #[error(
-        "{0:?} is no manifest: it must be relay-compiler's `{{\"id\": \"text\"}}` or Apollo's \
+        "{0:?} is not a manifest: it must be relay-compiler's `{{\"id\": \"text\"}}` or Apollo's \
          apollo-persisted-query-manifest of version 1 (line {1}, column {2})"
     )]
     Manifest(PathBuf, usize, usize),
@@ -163,7 +163,7 @@ mod tests {
             r#"{"format":"apollo-persisted-query-manifest","version":2,"operations":[]}"#,
         ] {
             let refused = manifest(wrong).unwrap_err();
-            assert!(refused.contains("\"m.json\" is no manifest"), "{refused}");
+            assert!(refused.contains("\"m.json\" is not a manifest"), "{refused}");
         }
     }
 }

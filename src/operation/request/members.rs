@@ -10,23 +10,23 @@ use apollo_compiler::response::{JsonMap, JsonValue};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// Members that have a meaning in a request.
-const MEANT: [&str; 5] = ["query", "documentId", "operationName", "variables", "extensions"];
+const KNOWN_MEMBERS: [&str; 5] = ["query", "documentId", "operationName", "variables", "extensions"];
 
 /// A JSON object, and the first member with a meaning that is repeated.
 pub(super) struct Members {
     pub(super) members: JsonMap,
-    pub(super) twice: Option<&'static str>,
+    pub(super) repeated: Option<&'static str>,
 }
 
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Reading)
+        deserializer.deserialize_map(MembersVisitor)
     }
 }
 
-struct Reading;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for Reading {
+impl<'de> Visitor<'de> for MembersVisitor {
     type Value = Members;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -34,13 +34,13 @@ impl<'de> Visitor<'de> for Reading {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-        let (mut members, mut twice) = (JsonMap::new(), None);
+        let (mut members, mut repeated) = (JsonMap::new(), None);
         while let Some((name, value)) = map.next_entry::<String, JsonValue>()? {
-            let meant = MEANT.into_iter().find(|meant| *meant == name);
+            let known = KNOWN_MEMBERS.into_iter().find(|known| *known == name);
             if members.insert(ByteString::from(name), value).is_some() {
-                twice = twice.or(meant);
+                repeated = repeated.or(known);
             }
         }
-        Ok(Members { members, twice })
+        Ok(Members { members, repeated })
     }
 }

@@ -101,8 +101,8 @@ async fn malformed_body_is_400_in_both_media_types() {
     for accept in ["application/json", "application/graphql-response+json"] {
         for (body, part) in [
             ("", "The request has no body."),
-            ("{", "The body is no JSON"),
-            (r#"[{"query":"{ hello }"}]"#, "not taken in batches"),
+            ("{", "The body is not JSON"),
+            (r#"[{"query":"{ hello }"}]"#, "Batches are not accepted"),
             (r#"{"qeury":"{ hello }"}"#, "`query` is missing"),
             (r#"{"query":"{ hello }","variables":[]}"#, "`variables` must be a JSON object or null"),
         ] {

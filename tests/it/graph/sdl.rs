@@ -114,7 +114,7 @@ fn unknown_version_or_field_is_refused_by_name() {
         assert!(refused.contains(&format!("{version:?}")), "{refused}");
     }
     let refused = RootFields::try_from("node, usr".to_owned()).unwrap_err();
-    assert_eq!(refused, "`usr` is no root field of queries");
+    assert_eq!(refused, "`usr` is not a root field of queries");
     assert!(RootFields::try_from(" user ,, node,".to_owned()).is_ok());
     let whole = sdl();
     let (_, query) = whole.split_once("type Query {").unwrap();
