@@ -52,7 +52,7 @@ impl HoldReason {
     pub(super) const ALL: [Self; 5] =
         [Self::RefusedKey, Self::RefusedRequest, Self::Quota, Self::Breaker, Self::Concurrency];
 
-    /// Label value in metrics.
+    /// Returns the label value in metrics.
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::RefusedKey => "refused_key",
@@ -68,20 +68,21 @@ impl HoldReason {
 #[derive(Debug)]
 pub(super) struct CallCounters {
     counts: Mutex<CallCounts>,
-    succeeded_in: Distribution,
-    failed_in: Distribution,
+    success_durations: Distribution,
+    failure_durations: Distribution,
 }
 
 impl Default for CallCounters {
     fn default() -> Self {
-        let (succeeded_in, failed_in) = (Distribution::of_durations(), Distribution::of_durations());
-        Self { counts: Mutex::default(), succeeded_in, failed_in }
+        let (success_durations, failure_durations) =
+            (Distribution::of_durations(), Distribution::of_durations());
+        Self { counts: Mutex::default(), success_durations, failure_durations }
     }
 }
 
 impl CallCounters {
     pub(super) fn on_ended(&self, outcome: Result<(), &UpstreamError>, took: Duration) {
-        if outcome.is_ok() { &self.succeeded_in } else { &self.failed_in }.record_duration(took);
+        if outcome.is_ok() { &self.success_durations } else { &self.failure_durations }.record_duration(took);
         let mut counts = self.lock();
         match outcome.map_err(|error| error.failure.code()) {
             Ok(()) => counts.succeeded += 1,
@@ -97,8 +98,8 @@ impl CallCounters {
         self.lock().retried += 1;
     }
 
-    pub(super) fn on_held(&self, by: HoldReason) {
-        *self.lock().held.entry(by).or_default() += 1;
+    pub(super) fn on_held(&self, reason: HoldReason) {
+        *self.lock().held.entry(reason).or_default() += 1;
     }
 
     pub(super) fn add_problems(&self, problems: &Problems) {
@@ -120,9 +121,9 @@ impl CallCounters {
         self.lock().clone()
     }
 
-    /// Durations of successful and of failed calls.
+    /// Returns the durations of successful and of failed calls.
     pub(super) fn durations(&self) -> [&Distribution; 2] {
-        [&self.succeeded_in, &self.failed_in]
+        [&self.success_durations, &self.failure_durations]
     }
 
     fn lock(&self) -> MutexGuard<'_, CallCounts> {

@@ -17,9 +17,9 @@ impl CallCounts {
         {
             readings.count(&declared::CALLS, &[upstream, outcome], *count);
         }
-        for by in HoldReason::ALL {
-            let count = self.held.get(&by).copied().unwrap_or_default();
-            readings.count(&declared::CALLS_HELD, &[upstream, by.label()], count);
+        for reason in HoldReason::ALL {
+            let count = self.held.get(&reason).copied().unwrap_or_default();
+            readings.count(&declared::CALLS_HELD, &[upstream, reason.label()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);
         readings.declare(&declared::PROBLEMS);

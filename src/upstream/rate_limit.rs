@@ -81,7 +81,7 @@ pub(super) fn now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
 /// Returns the names of the headers with a value that is not understood.
 pub fn unreadable(headers: &HeaderMap, local_now: Timestamp) -> impl Iterator<Item = &'static str> + '_ {
     let now = now(headers, local_now);
-    let is_read = move |name: &str, text: &str| match name {
+    let is_understood = move |name: &str, text: &str| match name {
         DATE => timestamp(text).is_some(),
         RETRY_AFTER => read_wait(text, now).is_some(),
         WINDOW => read_window(text).is_some(),
@@ -92,7 +92,7 @@ pub fn unreadable(headers: &HeaderMap, local_now: Timestamp) -> impl Iterator<It
     let names = [DATE, RETRY_AFTER, WINDOW].into_iter().chain(LIMITS).chain(REMAINING).chain(RESETS);
     names.filter(move |name| {
         let mut values = headers.get_all(*name).iter();
-        values.any(|value| !value.to_str().is_ok_and(|text| is_read(name, text.trim())))
+        values.any(|value| !value.to_str().is_ok_and(|text| is_understood(name, text.trim())))
     })
 }
 

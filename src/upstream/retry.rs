@@ -59,14 +59,14 @@ pub(super) struct Retries<'a> {
     settings: &'a RetrySettings,
     budget: &'a TpsBudget,
     is_write: bool,
-    waited: u32,
+    retries_made: u32,
 }
 
 impl<'a> Retries<'a> {
     /// Starts the retries of a new call.
     pub(super) fn for_call(settings: &'a RetrySettings, budget: &'a TpsBudget, is_write: bool) -> Self {
         budget.deposit();
-        Self { settings, budget, is_write, waited: 0 }
+        Self { settings, budget, is_write, retries_made: 0 }
     }
 
     /// Returns the delay before the next attempt; `None` if the call is not repeated. `jitter` is between 0
@@ -82,7 +82,7 @@ impl<'a> Retries<'a> {
         jitter: f64,
     ) -> Option<Duration> {
         let is_held = failed.is_held();
-        if self.waited >= self.settings.retries_max
+        if self.retries_made >= self.settings.retries_max
             || !failed.failure.is_retryable()
             || failed.is_permanent()
             || (self.is_write && failed.is_outcome_unknown())
@@ -92,20 +92,20 @@ impl<'a> Retries<'a> {
         }
         // A server may close a kept-alive connection at any time, which is no sign of a problem. The first repetition
         // is then made at once and costs no budget.
-        let is_free = is_held || (failed.is_on_closed_connection() && self.waited == 0);
-        let asked_for = failed.retry_after.unwrap_or_default();
+        let is_free = is_held || (failed.is_on_closed_connection() && self.retries_made == 0);
+        let requested_delay = failed.retry_after.unwrap_or_default();
         let delay = if failed.is_on_closed_connection() && is_free { Duration::ZERO } else { self.backoff() };
-        let wait = asked_for + delay.mul_f64(jitter.clamp(0.0, 1.0));
-        if asked_for > WAIT_MAX || now + wait >= deadline || (!is_free && !self.budget.withdraw()) {
+        let wait = requested_delay + delay.mul_f64(jitter.clamp(0.0, 1.0));
+        if requested_delay > WAIT_MAX || now + wait >= deadline || (!is_free && !self.budget.withdraw()) {
             return None;
         }
-        self.waited += 1;
+        self.retries_made += 1;
         Some(wait)
     }
 
     fn backoff(&self) -> Duration {
-        let doubled = self.settings.backoff_ms.saturating_mul(2_u64.saturating_pow(self.waited));
-        Duration::from_millis(doubled).min(WAIT_MAX)
+        let bound = self.settings.backoff_ms.saturating_mul(2_u64.saturating_pow(self.retries_made));
+        Duration::from_millis(bound).min(WAIT_MAX)
     }
 }
 
