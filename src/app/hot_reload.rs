@@ -26,13 +26,13 @@ pub struct HotReload {
 struct State {
     config: Config,
     graph: Graph,
-    served: ReloadableEdge,
+    edge: ReloadableEdge,
 }
 
 impl HotReload {
-    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, traced: Option<RequestTracer>) -> Self {
+    pub(super) fn new(config: Config, graph: Graph, edge: EdgeParts, tracer: Option<RequestTracer>) -> Self {
         let reloads = Reloads::measured_by(&graph.metrics(), Clock::system().now());
-        let state = State { config, graph, served: ReloadableEdge::new(edge, traced) };
+        let state = State { config, graph, edge: ReloadableEdge::new(edge, tracer) };
         Self { state: Arc::new(Mutex::new(state)), reloads }
     }
 
@@ -42,7 +42,7 @@ impl HotReload {
     }
 
     pub(super) fn routes(&self) -> CurrentRouter {
-        self.with(|state| state.served.routes())
+        self.with(|state| state.edge.routes())
     }
 
     pub(super) fn graph(&self) -> Graph {
@@ -82,21 +82,21 @@ impl State {
         let mapping = next.toolkit_mapping().clone();
         let (connections, federation) = (next.connections.clone(), next.federation.clone());
         let (health, actions) = (next.health.rules(), next.actions.clone());
-        let graph = self.graph.under(mapping, connections, federation, health, actions);
+        let graph = self.graph.with_settings(mapping, connections, federation, health, actions);
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
-        let known = self.served.operations().invalid_trusted_documents();
+        let known = self.edge.operations().invalid_trusted_documents();
         let is_new = |(id, _): &(String, String)| !known.iter().any(|(known, _)| known == id);
         Config::reject_documents(
             operations.invalid_trusted_documents().into_iter().filter(is_new).collect(),
         )?;
         let edge = EdgeParts {
-            operations: operations.keeping_registered_documents(self.served.operations()),
-            callers: callers(&next)?.reusing_keys_of(self.served.callers()),
+            operations: operations.keeping_registered_documents(self.edge.operations()),
+            callers: callers(&next)?.reusing_keys_of(self.edge.callers()),
             webhooks: webhooks(&next),
             settings: next.http.clone(),
         };
         // Nothing can fail from here on.
-        self.served.replace(edge);
+        self.edge.replace(edge);
         (self.config, self.graph) = (next, graph);
         Ok(changed)
     }

@@ -64,7 +64,7 @@ fn content(value: &Spanned<DeValue<'_>>) -> Content {
     Content::Value(Value::deserialize(ValueDeserializer::from(value.clone())).ok())
 }
 
-/// Line and column of a byte, counted from 1.
+/// Returns line and column of a byte, counted from 1.
 pub(super) fn position(text: &str, offset: usize) -> (usize, usize) {
     let before = text.get(..offset).unwrap_or(text);
     let line = before.matches('\n').count() + 1;

@@ -98,7 +98,7 @@ pub struct LegacyAccount {
 pub type SharedAccount = Arc<ConnectedAccount>;
 
 impl ConnectedAccount {
-    /// Approximate memory use in bytes.
+    /// Returns the approximate memory use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);

@@ -143,7 +143,7 @@ impl UserError {
         Self { code, field: field.into(), message: message.into(), account: None }
     }
 
-    /// With the account whose current state explains the error.
+    /// Adds the account whose current state explains the error.
     #[must_use]
     pub fn about(self, account: impl Into<Box<str>>) -> Self {
         Self { account: Some(account.into()), ..self }

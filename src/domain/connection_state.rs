@@ -104,7 +104,7 @@ impl ConnectionState {
         Some(&*setting.value).filter(|name| !name.trim().is_empty())
     }
 
-    /// Approximate heap use in bytes.
+    /// Returns the approximate heap use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);

@@ -24,7 +24,7 @@ pub struct Fingerprint<U> {
 }
 
 impl<U> Fingerprint<U> {
-    /// All 32 bytes, for key derivation only; never print them.
+    /// Returns all 32 bytes, for key derivation only; never print them.
     #[must_use]
     pub fn digest(&self) -> &[u8; 32] {
         &self.digest

@@ -45,7 +45,7 @@ impl<V: OpenEnum> OpenValue<V> {
         }
     }
 
-    /// Heap use in bytes.
+    /// Returns the heap use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         match self {

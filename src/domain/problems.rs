@@ -242,7 +242,7 @@ impl Problems {
         if self.counts.is_empty() { ProblemReports::new() } else { vec![Arc::new(self)] }
     }
 
-    /// Approximate memory use in bytes.
+    /// Returns the approximate memory use in bytes.
     #[must_use]
     pub fn weight_bytes(&self) -> usize {
         let (located, counts) =

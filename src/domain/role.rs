@@ -12,7 +12,7 @@ use super::filters::FilterValues;
 pub struct MemberId(Arc<str>);
 
 impl MemberId {
-    /// Validates an id, spelled as the application gave it when an account was connected.
+    /// Validates an id, in the spelling that the application used when the account was connected.
     ///
     /// # Errors
     /// If the id is empty, too long, or contains a comma or a control character: Composio would return the accounts of
@@ -31,7 +31,7 @@ impl MemberId {
         &self.0
     }
 
-    /// A filter list of this id alone.
+    /// Returns a list for filters with this id only.
     #[must_use]
     pub fn filter_values(&self) -> FilterValues {
         FilterValues::checked(self.as_str())

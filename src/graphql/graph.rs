@@ -77,7 +77,7 @@ impl Graph {
     /// Creates a graph with other settings over the same sources and change feeds: cached data and subscriptions
     /// continue.
     #[must_use]
-    pub fn under(
+    pub fn with_settings(
         &self,
         mapping: ToolkitMapping,
         connections: ConnectionSettings,
@@ -88,7 +88,7 @@ impl Graph {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let change_feeds = Arc::clone(&self.parts.change_feeds);
         let texts = schema_texts(federation, connections.clone());
-        let actions = self.parts.actions.under(actions);
+        let actions = self.parts.actions.with_settings(actions);
         Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, texts })
             .measured_by(self.metrics())
     }

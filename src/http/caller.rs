@@ -75,9 +75,10 @@ impl Authenticator {
     }
 }
 
-/// Without authentication, refuses requests for a host name other than loopback. Otherwise a page of another site could
-/// point its own host name at 127.0.0.1 (DNS rebinding) and would then have the same origin as this server. The browser
-/// still sends that host name in `Host`, so the request is detected. This applies to the pages of this server too.
+/// With `auth.mode = "none"`, refuses requests for a host name other than loopback. Otherwise a page of another site
+/// could point its own host name at 127.0.0.1 (DNS rebinding), and would then have the same origin as this server. The
+/// browser still sends that host name in `Host`, so such a request is detected. This applies to the pages of this
+/// server too.
 pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(), HttpError> {
     if !matches!(callers, Authenticator::Open(_)) {
         return Ok(());

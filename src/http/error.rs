@@ -53,17 +53,17 @@ impl HttpError {
         Self { media, ..self }
     }
 
-    /// 400: the request's body is incomplete.
+    /// Creates a 400: the request's body is incomplete.
     pub(crate) fn incomplete_body() -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request body is incomplete.")
     }
 
-    /// 400: the request head is malformed.
+    /// Creates a 400: the request head is malformed.
     pub(crate) fn malformed(message: &'static str) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// 401: the request has no API key.
+    /// Creates a 401: the request has no API key.
     pub(crate) fn missing_credentials() -> Self {
         let message = "API keys are missing. Send `Authorization: Bearer wbk_…` for the workspace API, `x-api-key` for \
                         the connected-accounts API, or both.";
@@ -71,7 +71,7 @@ impl HttpError {
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
     }
 
-    /// 401: the request has no token. The response does not claim an invalid one (RFC 6750, 3.1).
+    /// Creates a 401: the request has no token. The response does not claim an invalid one (RFC 6750, 3.1).
     pub(crate) fn missing_token() -> Self {
         let message = "The token is missing. Send `Authorization: Bearer <token>`.";
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
@@ -79,14 +79,14 @@ impl HttpError {
             .because("TOKEN_MISSING")
     }
 
-    /// 401: the request's `Authorization` has another scheme than `Bearer`, or only a token.
+    /// Creates a 401: the request's `Authorization` has another scheme than `Bearer`, or only a token.
     pub(crate) fn missing_scheme() -> Self {
         let message =
             "`Authorization` does not begin with the scheme `Bearer`. Send `Authorization: Bearer <token>`.";
         Self { message: message.to_owned(), reason: Some("TOKEN_SCHEME"), ..Self::missing_token() }
     }
 
-    /// 503: tokens cannot be verified while the issuer's keys cannot be read.
+    /// Creates a 503: tokens cannot be verified while the issuer's keys cannot be read.
     pub(crate) fn keys_unavailable() -> Self {
         let message =
             "Tokens cannot be verified because the issuer's keys cannot be read. Retry after a short delay.";
@@ -94,75 +94,75 @@ impl HttpError {
             .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// 401: the key or token is invalid.
+    /// Creates a 401: the key or token is invalid.
     pub(crate) fn bad_credentials(message: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\", error=\"invalid_token\"")
     }
 
-    /// 401: the signature of a webhook delivery is invalid.
+    /// Creates a 401: the signature of a webhook delivery is invalid.
     pub(crate) fn bad_delivery(message: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
     }
 
-    /// 400: a webhook delivery is malformed.
+    /// Creates a 400: a webhook delivery is malformed.
     pub(crate) fn malformed_delivery(message: &'static str) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// 401: the token of a running response has expired.
+    /// Creates a 401: the token of a running response has expired.
     pub(crate) fn expired() -> Self {
         Self::bad_credentials("The token has expired.").because("TOKEN_EXPIRED")
     }
 
-    /// 401: a WebSocket client sent an operation before `connection_init`.
+    /// Creates a 401: a WebSocket client sent an operation before `connection_init`.
     pub(crate) fn unacknowledged() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, "`connection_init` must be sent first.")
     }
 
-    /// 401: after a reload the credentials belong to another role or tenant.
+    /// Creates a 401: after a reload the credentials belong to another role or tenant.
     pub(crate) fn identity_changed() -> Self {
         Self::bad_credentials("The token's role or tenant has changed. Connect again.")
     }
 
-    /// 503: the server shuts down.
+    /// Creates a 503: the server shuts down.
     pub(crate) fn going_away() -> Self {
         Self::overloaded("The server is shutting down. Subscribe again.")
     }
 
-    /// 429: too many concurrent operations on one connection.
+    /// Creates a 429: too many concurrent operations on one connection.
     pub(crate) fn too_many_operations(limit: usize) -> Self {
         let message = format!("At most {limit} concurrent operations are allowed on one connection.");
         let error = Self::new(StatusCode::TOO_MANY_REQUESTS, Code::LimitExceeded, message);
         Self { reason: Some("SUBSCRIPTIONS_PER_CONNECTION"), ..error }
     }
 
-    /// 403: requests from this origin or host are not allowed.
+    /// Creates a 403: requests from this origin or host are not allowed.
     pub(crate) fn forbidden(message: &'static str) -> Self {
         Self::new(StatusCode::FORBIDDEN, Code::Forbidden, message)
     }
 
-    /// 404: unknown path.
+    /// Creates a 404: unknown path.
     pub(crate) fn not_found() -> Self {
         let message = "Nothing is served at this path. GraphQL is served at /graphql.";
         Self::bad_input(StatusCode::NOT_FOUND, "NOT_FOUND", message)
     }
 
-    /// 405, with the allowed methods.
+    /// Creates a 405, with the allowed methods.
     pub(crate) fn method_not_allowed(allowed: &'static str) -> Self {
         let message = format!("This method is not allowed. Allowed: {allowed}.");
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// 405 for the preflight of a page whose origin is not allowed (Fetch, 4.8).
+    /// Creates a 405 for the preflight of a page whose origin is not allowed (Fetch, 4.8).
     pub(crate) fn preflight_not_allowed(allowed: &'static str) -> Self {
         let message = "This preflight is refused, as no other site's page is allowed. To allow one, add its origin to the \
                        setting `http.cors_origins` (in `demo`: --cors-origin).";
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// 405 for PUT, by which a client requests one stream for all operations (GraphQL over SSE, "single connection
-    /// mode").
+    /// Creates a 405 for PUT, by which a client requests one stream for all operations (GraphQL over SSE, "single
+    /// connection mode").
     pub(crate) fn no_shared_stream(allowed: &'static str) -> Self {
         let message = "PUT is not allowed: send operations by POST, queries also by GET. (graphql-sse sends PUT with \
                        `singleConnection: true`: omit that option, as one stream for several operations is not \
@@ -170,12 +170,12 @@ impl HttpError {
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// 400: an invalid WebSocket upgrade.
+    /// Creates a 400: an invalid WebSocket upgrade.
     pub(crate) fn bad_websocket_request(message: impl Into<String>) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
-    /// 406: the client accepts none of the supported media types.
+    /// Creates a 406: the client accepts none of the supported media types.
     pub(crate) fn not_acceptable() -> Self {
         let message = "The request's `Accept` allows no supported media type. Responses are application/graphql-response+json \
                        or application/json; subscriptions are text/event-stream or \
@@ -183,33 +183,33 @@ impl HttpError {
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
     }
 
-    /// 406: the client accepts neither a compressed response nor an uncompressed one.
+    /// Creates a 406: the client accepts neither a compressed response nor an uncompressed one.
     pub(crate) fn no_acceptable_coding() -> Self {
         let message = "The request's `Accept-Encoding` excludes every coding that this server sends: br, gzip, zstd (where \
                         compression is on) and identity. Leave the header out, or allow one of them.";
         Self::bad_input(StatusCode::NOT_ACCEPTABLE, "NOT_ACCEPTABLE", message)
     }
 
-    /// 408: the body did not arrive in time.
+    /// Creates a 408: the body did not arrive in time.
     pub(crate) fn body_too_slow(limit_ms: u64) -> Self {
         let message = format!("The request body did not arrive within {limit_ms} ms.");
         Self::new(StatusCode::REQUEST_TIMEOUT, Code::DeadlineExceeded, message)
     }
 
-    /// 503, with the delay before a retry.
+    /// Creates a 503, with the delay before a retry.
     pub(crate) fn overloaded(message: &'static str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
             .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
     }
 
-    /// 413, with the limit in bytes.
+    /// Creates a 413, with the limit in bytes.
     pub(crate) fn body_too_large(limit: usize) -> Self {
         let message = format!("The request body is larger than {limit} bytes.");
         let error = Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::LimitExceeded, message);
         Self { reason: Some("BODY_SIZE"), ..error }
     }
 
-    /// 415: unsupported type or encoding of the body.
+    /// Creates a 415: unsupported type or encoding of the body.
     pub(crate) fn unsupported_media_type(message: &'static str) -> Self {
         Self::bad_input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)
     }

@@ -59,13 +59,13 @@ impl CacheSettings {
         Duration::from_millis(self.accounts_ttl_ms)
     }
 
-    /// Time after expiry during which a stale value is served while it is refreshed.
+    /// Returns the time after expiry during which a stale value is served while it is refreshed.
     #[must_use]
     pub fn stale_while_revalidate(&self) -> Duration {
         Duration::from_millis(self.stale_while_revalidate_ms)
     }
 
-    /// Time after expiry during which a stale value is served if it cannot be refreshed.
+    /// Returns the time after expiry during which a stale value is served if it cannot be refreshed.
     #[must_use]
     pub fn stale_if_error(&self) -> Duration {
         Duration::from_millis(self.stale_if_error_ms.max(self.stale_while_revalidate_ms))
@@ -141,13 +141,13 @@ impl ConnectionSettings {
         ("toolkit_providers_max", 1..=10_000),
     ];
 
-    /// Page sizes of provider connections.
+    /// Returns the page sizes of provider connections.
     #[must_use]
     pub fn providers(&self) -> PageSizes {
         PageSizes { default: self.providers_default, max: self.page_max }
     }
 
-    /// Page sizes of account connections.
+    /// Returns the page sizes of account connections.
     #[must_use]
     pub fn accounts(&self) -> PageSizes {
         PageSizes { default: self.accounts_default, max: self.page_max }
@@ -178,7 +178,7 @@ impl WatchSettings {
         ("walk_pages_max", 1..=1_000),
     ];
 
-    /// Time for which polling continues after the last subscriber has left.
+    /// Returns the time for which polling continues after the last subscriber has left.
     #[must_use]
     pub fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)

@@ -79,7 +79,7 @@ impl Store for RedisStore {
         self.run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
     }
 
-    /// Values that are too long to be read are not written.
+    /// Stores entries, without those that are too long to be read again.
     fn set(&self, mut entries: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
         entries.retain(|entry| entry.value.len() <= VALUE_BYTES_MAX);
         if entries.is_empty() {

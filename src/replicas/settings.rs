@@ -33,19 +33,19 @@ impl ReplicaSettings {
     pub(crate) const RANGES: Ranges =
         &[("timeout_ms", 1..=10_000), ("claim_ms", 30..=60_000), ("wait_ms", 0..=60_000)];
 
-    /// Timeout of a command.
+    /// Returns the timeout of a command.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// Lifetime of a lease whose holder does not extend it.
+    /// Returns the lifetime of a lease whose holder does not extend it.
     #[must_use]
     pub fn lease_ttl(&self) -> Duration {
         Duration::from_millis(self.claim_ms)
     }
 
-    /// Longest wait for the result of another replica.
+    /// Returns the longest wait for the result of another replica.
     #[must_use]
     pub fn result_wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)

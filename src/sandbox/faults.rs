@@ -84,7 +84,6 @@ impl Fault {
     /// Parses the syntax of the table above; words are separated by `;`.
     ///
     /// # Errors
-    ///
     /// For an unknown word, an invalid value, or two words about the body.
     pub fn parse(text: &str) -> Result<Self, BadFault> {
         let mut fault = Self::default();
@@ -172,7 +171,6 @@ impl Faults {
     /// Returns the fault for a request: its own header's, otherwise the upstream's standing one.
     ///
     /// # Errors
-    ///
     /// If the header is invalid.
     pub(super) fn due(
         &self,

@@ -208,7 +208,7 @@ impl Sandbox {
     }
 }
 
-/// A description for people who open the sandbox in a browser.
+/// Returns a description for people who open the sandbox in a browser.
 async fn index() -> String {
     format!(
         "The Switchboard sandbox: both upstream APIs, emulated.\n\n\

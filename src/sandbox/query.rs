@@ -34,8 +34,9 @@ pub(super) enum AccountTypes {
 }
 
 impl ListQuery {
-    /// # Errors
+    /// Parses a query string.
     ///
+    /// # Errors
     /// All errors of the query, a sentence each.
     pub(super) fn parse(text: &str) -> Result<Self, Vec<String>> {
         let mut query = Self::default();

@@ -193,7 +193,7 @@ pub(super) fn state(account: &Account) -> Value {
     json!({ "authScheme": account.auth_scheme, "val": val })
 }
 
-/// A value that must not reach clients. It contains the field's name, so that a leak names its source.
+/// Returns a value that must not reach clients. It contains the field's name, so that a leak shows its source.
 pub(super) fn canary(field: &str, account: &Account) -> String {
     format!("{CANARY}{field}-{}", account.serial)
 }

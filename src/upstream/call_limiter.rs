@@ -288,7 +288,7 @@ impl CallLimiter {
         state.quota_wait(at, purpose).is_none() && state.breaker.wait(at).is_none()
     }
 
-    /// Retry budget of the credential.
+    /// Returns the retry budget of the credential.
     pub(super) fn budget(&self) -> &TpsBudget {
         &self.budget
     }

@@ -41,7 +41,7 @@ pub enum UpstreamFailure {
 }
 
 impl UpstreamFailure {
-    /// Error code in responses to clients.
+    /// Returns the error code in responses to clients.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

@@ -130,7 +130,7 @@ fn read_remaining(text: &str) -> Option<u64> {
     text.parse::<f64>().ok().filter(|left| left.is_finite()).map(count)
 }
 
-/// An integer with a unit, such as `60s` (A8); seconds without a unit.
+/// Parses an integer with a unit, such as `60s` (A8); without a unit it is in seconds.
 fn read_window(text: &str) -> Option<Duration> {
     let (number, unit) =
         text.split_at_checked(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))?;
@@ -145,7 +145,7 @@ fn read_window(text: &str) -> Option<Duration> {
     Some(length).filter(|length| !length.is_zero() && *length <= WAIT_MAX)
 }
 
-/// A wait of at least one second; `None` if it is implausibly long.
+/// Returns the wait, at least one second; `None` if it is implausibly long.
 fn plausible(wait: SignedDuration) -> Option<Duration> {
     let wait = wait.max(SignedDuration::from_secs(1));
     Duration::try_from(wait).ok().filter(|wait| *wait <= WAIT_MAX)

@@ -41,13 +41,13 @@ impl UpstreamSettings {
     pub(crate) const RANGES: Ranges =
         &[("timeout_ms", 1..=600_000), ("deadline_ms", 1..=600_000), ("body_limit_bytes", 1..=GIB)];
 
-    /// Timeout of one call.
+    /// Returns the timeout of one call.
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_millis(self.timeout_ms)
     }
 
-    /// Deadline of one request.
+    /// Returns the time for one request with its retries.
     #[must_use]
     pub fn deadline(&self) -> Duration {
         Duration::from_millis(self.deadline_ms)

@@ -365,7 +365,7 @@ impl World {
 
     /// The same world after a reload with these settings of actions.
     pub(crate) fn reloaded(&self, config: &Config) -> Self {
-        let graph = self.graph.graph.under(
+        let graph = self.graph.graph.with_settings(
             config.toolkit_mapping().clone(),
             config.connections.clone(),
             config.federation.clone(),

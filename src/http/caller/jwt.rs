@@ -74,12 +74,12 @@ mod refusals {
     );
 }
 
-/// 401: the token is invalid.
+/// Creates a 401: the token is invalid.
 fn invalid((reason, message): Refusal) -> HttpError {
     HttpError::bad_credentials(message).because(reason)
 }
 
-/// 403: the token is valid but gives no access.
+/// Creates a 403: the token is valid but gives no access.
 fn denied((reason, message): Refusal) -> HttpError {
     HttpError::forbidden(message).because(reason)
 }

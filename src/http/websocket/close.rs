@@ -20,37 +20,38 @@ pub(super) enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// 4400: an invalid message.
+    /// Ends the session with 4400: an invalid message.
     pub(super) fn invalid(why: impl Into<String>) -> Self {
         Self::Close(4400, why.into())
     }
 
-    /// 4401: an operation before `connection_init`.
+    /// Ends the session with 4401: an operation before `connection_init`.
     pub(super) fn unacknowledged() -> Self {
         Self::Close(4401, "Unauthorized: `connection_init` must be sent first".to_owned())
     }
 
-    /// 4403: the credentials are refused, with the message of the HTTP error. 1013 if a retry may succeed.
+    /// Ends the session with 4403: the credentials are refused, with the message of the HTTP error. 1013 if a retry may
+    /// succeed.
     pub(super) fn refused(error: &HttpError) -> Self {
         Self::Close(if error.is_transient() { 1013 } else { 4403 }, error.message().to_owned())
     }
 
-    /// 4408: `connection_init` did not arrive in time.
+    /// Ends the session with 4408: `connection_init` did not arrive in time.
     pub(super) fn init_timeout() -> Self {
         Self::Close(4408, "Connection initialisation timeout".to_owned())
     }
 
-    /// 4409: the id is in use.
+    /// Ends the session with 4409: the id is in use.
     pub(super) fn duplicate_id(id: &str) -> Self {
         Self::Close(4409, format!("Subscriber for {id} already exists"))
     }
 
-    /// 4429: a second `connection_init`.
+    /// Ends the session with 4429: a second `connection_init`.
     pub(super) fn duplicate_init() -> Self {
         Self::Close(4429, "Too many initialisation requests".to_owned())
     }
 
-    /// 1001: the server shuts down. Clients reconnect to another one.
+    /// Ends the session with 1001: the server shuts down. Clients reconnect to another one.
     pub(super) fn going_away() -> Self {
         Self::Close(1001, HttpError::going_away().message().to_owned())
     }

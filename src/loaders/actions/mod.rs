@@ -87,7 +87,7 @@ impl AccountActions {
 
     /// Returns the same actions with other settings; writes in flight, rates and counts continue.
     #[must_use]
-    pub fn under(&self, settings: ActionSettings) -> Self {
+    pub fn with_settings(&self, settings: ActionSettings) -> Self {
         Self { settings: Arc::new(settings), state: Arc::clone(&self.state) }
     }
 

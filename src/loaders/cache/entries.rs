@@ -377,7 +377,7 @@ impl<V> Entry<V> {
         }
     }
 
-    /// Earliest instant of a refresh if the entry is hot.
+    /// Returns the earliest instant of a refresh if the entry is hot.
     fn early_refresh_at(&self) -> Instant {
         self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_REFRESH_DIVISOR
     }

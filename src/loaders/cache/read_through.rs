@@ -185,7 +185,7 @@ where
         self.entries.defer_retry(key, began, error)
     }
 
-    /// Approximate weight in bytes: moka weighs insertions and evictions with a delay.
+    /// Returns the approximate weight in bytes: moka weighs insertions and evictions with a delay.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.weight_bytes()
     }

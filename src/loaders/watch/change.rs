@@ -58,7 +58,8 @@ impl ViewedChange for ProviderChange {
 }
 
 impl ViewedChange for AccountChange {
-    /// An account that moves from one user to another is removed for the first and added for the second.
+    /// Returns the change as a view sees it. An account that moves from one user to another is removed for the first
+    /// and added for the second.
     fn seen_by(self: &Arc<Self>, view: &View) -> Option<Arc<Self>> {
         let shows = |account: &&SharedAccount| view.shows_account(account);
         let (was, is) = (self.states.before(), self.states.after());

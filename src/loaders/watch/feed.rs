@@ -62,7 +62,7 @@ impl fmt::Display for FeedPosition {
 impl FromStr for FeedPosition {
     type Err = SubscribeError;
 
-    /// A text that is not a position is handled as an unknown position.
+    /// Parses a position. A text that is not one is handled as an unknown position.
     fn from_str(text: &str) -> Result<Self, SubscribeError> {
         u128::from_str_radix(text, 16).map(Self).map_err(|_| SubscribeError::PositionGone)
     }
