@@ -25,7 +25,7 @@ const READ_TIME_MAX: Duration = Duration::from_millis(500);
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     started_at: Timestamp,
-    started: Instant,
+    started_instant: Instant,
     jumps: &'static Jumps,
 }
 
@@ -53,7 +53,7 @@ impl Clock {
         static SYSTEM: OnceLock<Clock> = OnceLock::new();
         *SYSTEM.get_or_init(|| Self {
             started_at: system_time(),
-            started: Instant::from_std(unpaused_now()),
+            started_instant: Instant::from_std(unpaused_now()),
             jumps: &JUMPS,
         })
     }
@@ -62,7 +62,7 @@ impl Clock {
     #[must_use]
     pub fn starting_at(moment: Timestamp) -> Self {
         // Leaked, so that a clock can be copied: 16 bytes for each clock of a test.
-        Self { started_at: moment, started: Instant::now(), jumps: Box::leak(Box::default()) }
+        Self { started_at: moment, started_instant: Instant::now(), jumps: Box::leak(Box::default()) }
     }
 
     /// Returns the current time.
@@ -86,9 +86,11 @@ impl Clock {
     /// Returns the time at an instant of this clock's timeline.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Timestamp {
-        let passed = match instant.checked_duration_since(self.started) {
+        let passed = match instant.checked_duration_since(self.started_instant) {
             Some(since) => SignedDuration::try_from(since),
-            None => SignedDuration::try_from(self.started.duration_since(instant)).map(|before| -before),
+            None => {
+                SignedDuration::try_from(self.started_instant.duration_since(instant)).map(|before| -before)
+            }
         };
         let start = self.corrected_start();
         start.saturating_add(passed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
@@ -100,11 +102,11 @@ impl Clock {
         let passed = moment.duration_since(self.corrected_start());
         let distance = passed.unsigned_abs();
         let instant = if passed.is_negative() {
-            self.started.checked_sub(distance)
+            self.started_instant.checked_sub(distance)
         } else {
-            self.started.checked_add(distance)
+            self.started_instant.checked_add(distance)
         };
-        instant.unwrap_or(self.started)
+        instant.unwrap_or(self.started_instant)
     }
 
     /// Returns the jumps detected so far.
@@ -119,7 +121,7 @@ impl Clock {
     pub fn follow_system() {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (system, before) = (Self::system(), Instant::now());
-        let now = before.saturating_duration_since(system.started);
+        let now = before.saturating_duration_since(system.started_instant);
         if now < Duration::from_nanos(NEXT.load(Ordering::Relaxed)) {
             return;
         }

@@ -54,7 +54,7 @@ pub struct PageRequest {
 }
 
 impl PageArguments {
-    /// Validates the arguments against the page sizes. `has_more_selected` is set.
+    /// Validates the arguments against the page sizes. The caller sets `has_more_selected`, which is true here.
     ///
     /// # Errors
     /// `BAD_PAGE_SIZE` if `first` or `last` is negative or too large, or if both are given.
@@ -122,8 +122,8 @@ pub fn cut_page(
         Direction::Forward => start..end.min(start.saturating_add(size)),
         Direction::Backward => start.max(end.saturating_sub(size))..end,
     };
-    let around = PageNeighbors { has_next: range.end < len, has_previous: range.start > 0 };
-    (range, around)
+    let neighbors = PageNeighbors { has_next: range.end < len, has_previous: range.start > 0 };
+    (range, neighbors)
 }
 
 #[cfg(test)]
@@ -151,12 +151,12 @@ mod tests {
     #[test]
     fn a_page_is_cut_as_the_relay_specification_says() {
         let page = |after, before, size, direction| cut_page(10, after, before, size, direction);
-        let (range, around) = page(None, None, 3, Direction::Forward);
-        assert_eq!((range, around.has_next, around.has_previous), (0..3, true, false));
-        let (range, around) = page(Some(6), None, 5, Direction::Forward);
-        assert_eq!((range, around.has_next, around.has_previous), (7..10, false, true));
-        let (range, around) = page(None, Some(2), 5, Direction::Backward);
-        assert_eq!((range, around.has_next, around.has_previous), (0..2, true, false));
+        let (range, neighbors) = page(None, None, 3, Direction::Forward);
+        assert_eq!((range, neighbors.has_next, neighbors.has_previous), (0..3, true, false));
+        let (range, neighbors) = page(Some(6), None, 5, Direction::Forward);
+        assert_eq!((range, neighbors.has_next, neighbors.has_previous), (7..10, false, true));
+        let (range, neighbors) = page(None, Some(2), 5, Direction::Backward);
+        assert_eq!((range, neighbors.has_next, neighbors.has_previous), (0..2, true, false));
         let (range, _) = page(Some(3), Some(6), 9, Direction::Backward);
         assert_eq!(range, 4..6);
         let (range, _) = page(Some(8), Some(2), 9, Direction::Forward);

@@ -1,6 +1,7 @@
 //! Field values that are serialized while they are resolved: [`Preserialized`] and [`PreserializedList`].
 //!
-//! Resolvers return these wrappers instead of objects. `sync_fields` plans and writes them.
+//! Resolvers return these wrappers instead of objects. `sync_fields` plans which fields are written directly; the other
+//! fields are resolved by the library first.
 
 use std::borrow::Cow;
 
@@ -34,11 +35,11 @@ impl<T: SyncFields> OutputType for Preserialized<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         let Some(plan) = Plan::new(ctx) else { return resolve_container(ctx, &self.0).await };
-        let waited =
+        let resolving =
             plan.waiting().map(|field| async move { resolve(&self.0, &ctx.with_field(field)).await }.boxed());
-        let waited = try_join_all(waited).await?;
+        let resolved_values = try_join_all(resolving).await?;
         let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
-        write(&plan, &self.0, &mut waited.iter(), &mut json);
+        write(&plan, &self.0, &mut resolved_values.iter(), &mut json);
         Ok(json.into_value())
     }
 }
@@ -62,7 +63,7 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
             return resolve_list(ctx, field, rows, Some(rows.len())).await;
         };
         let plan = &plan;
-        let waited = rows.iter().enumerate().flat_map(|(index, row)| {
+        let resolving = rows.iter().enumerate().flat_map(|(index, row)| {
             plan.waiting().map(move |field| {
                 let resolved = async move {
                     let ctx = ctx.with_index(index);
@@ -73,9 +74,10 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
                 resolved.boxed()
             })
         });
-        let waited = try_join_all(waited).await?;
-        let (mut waited, mut json) = (waited.iter(), JsonWriter::with_capacity(INITIAL_CAPACITY));
-        json.list(rows, |json, row| write(plan, row, &mut waited, json));
+        let resolved_values = try_join_all(resolving).await?;
+        let (mut resolved_values, mut json) =
+            (resolved_values.iter(), JsonWriter::with_capacity(INITIAL_CAPACITY));
+        json.list(rows, |json, row| write(plan, row, &mut resolved_values, json));
         Ok(json.into_value())
     }
 }
@@ -95,10 +97,10 @@ async fn resolve(object: &impl SyncFields, ctx: &Context<'_>) -> ServerResult<Va
 fn write<'v, T: SyncFields>(
     plan: &Plan<'_, T>,
     object: &T,
-    waited: &mut impl Iterator<Item = &'v Value>,
+    resolved_values: &mut impl Iterator<Item = &'v Value>,
     json: &mut JsonWriter,
 ) {
-    plan.write(object, json, |json| json.value(waited.next().unwrap_or(&Value::Null)));
+    plan.write(object, json, |json| json.value(resolved_values.next().unwrap_or(&Value::Null)));
 }
 
 #[cfg(test)]

@@ -123,8 +123,8 @@ impl ProviderConnection {
 
     fn page(&self) -> PageInfo {
         PageInfo {
-            has_next_page: self.0.around.has_next,
-            has_previous_page: self.0.around.has_previous,
+            has_next_page: self.0.neighbors.has_next,
+            has_previous_page: self.0.neighbors.has_previous,
             start_cursor: self.0.cursor(0),
             end_cursor: self.0.rows().len().checked_sub(1).and_then(|last| self.0.cursor(last)),
         }

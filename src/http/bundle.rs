@@ -40,21 +40,22 @@ fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
     // A strong tag names one representation (RFC 9110, 8.8.1), so compressed and plain bytes have different tags.
     let tag = BASE64_URL_SAFE_NO_PAD.encode(metadata.sha256_hash());
     let tag = if gzip { format!("\"{tag}-gzip\"") } else { format!("\"{tag}\"") };
-    let about = [
+    let common_headers = [
         (CACHE_CONTROL, if is_hashed(name) { "public, max-age=31536000, immutable" } else { "no-cache" }),
         (VARY, if name == PAGE { "Accept, Accept-Encoding" } else { "Accept-Encoding" }),
         (ETAG, tag.as_str()),
     ];
     if has_representation(headers, &tag) {
-        return (about, not_modified()).into_response();
+        return (common_headers, not_modified()).into_response();
     }
-    let kind = [(CONTENT_TYPE, content_type(name))];
+    let content_type = [(CONTENT_TYPE, content_type(name))];
     if gzip {
-        return (about, kind, [(CONTENT_ENCODING, "gzip")], Body::from(data)).into_response();
+        return (common_headers, content_type, [(CONTENT_ENCODING, "gzip")], Body::from(data))
+            .into_response();
     }
     let mut plain = Vec::new();
     match flate2::read::GzDecoder::new(data.as_ref()).read_to_end(&mut plain) {
-        Ok(_) => (about, kind, plain).into_response(),
+        Ok(_) => (common_headers, content_type, plain).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
@@ -66,20 +67,22 @@ fn not_found() -> Response {
 /// Returns the response with headers that keep a browser from loading, guessing or disclosing more than `policy`
 /// allows.
 pub(super) async fn with_security_headers(policy: &'static str, mut response: Response) -> Response {
-    let guards = [
+    let security_headers = [
         (CONTENT_SECURITY_POLICY, policy),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (REFERRER_POLICY, "no-referrer"),
         (X_FRAME_OPTIONS, "DENY"),
     ];
-    response.headers_mut().extend(guards.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    response
+        .headers_mut()
+        .extend(security_headers.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }
 
 /// Returns whether the client accepts the first of `names` that a header with weights contains (RFC 9110, 12.4.2). The
 /// most specific name comes first in `names`. Returns `None` if the header has none of them.
 pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
-    let listed: Vec<(&str, bool)> = members(headers, header)
+    let weights: Vec<(&str, bool)> = members(headers, header)
         .map(|member| {
             let mut parts = member.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
@@ -87,8 +90,8 @@ pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) 
             (name, weight.is_none_or(|weight| weight.parse().is_ok_and(|weight: f32| weight > 0.0)))
         })
         .collect();
-    let says = |name: &&str| listed.iter().find(|(listed, _)| listed.eq_ignore_ascii_case(name));
-    names.iter().find_map(says).map(|(_, taken)| *taken)
+    let is_accepted = |name: &&str| weights.iter().find(|(listed, _)| listed.eq_ignore_ascii_case(name));
+    names.iter().find_map(is_accepted).map(|(_, accepted)| *accepted)
 }
 
 /// Whether the client has this representation. The comparison is weak (RFC 9110, 13.1.2), because a proxy may have

@@ -39,9 +39,9 @@ impl MediaType {
     /// With equal weights, a type that is named wins over one that only matches a wildcard. If both are named, the
     /// newer type wins. If both match a wildcard, the older one wins, which every client knows.
     fn preferred(ranges: &[&str]) -> Option<(Self, u16)> {
-        let liking =
+        let match_of =
             |media: Self| RangeMatch::most_specific(ranges, |range| RangeMatch::of(range, media.essence()));
-        match (liking(Self::GraphqlResponse), liking(Self::Json)) {
+        match (match_of(Self::GraphqlResponse), match_of(Self::Json)) {
             (None, None) => None,
             (Some(newer), None) => Some((Self::GraphqlResponse, newer.weight)),
             (None, Some(older)) => Some((Self::Json, older.weight)),
@@ -140,9 +140,9 @@ struct RangeMatch {
 }
 
 impl RangeMatch {
-    fn most_specific(ranges: &[&str], liking: impl Fn(&str) -> Option<Self>) -> Option<Self> {
-        let matches = ranges.iter().filter_map(|range| liking(range));
-        matches.max_by_key(|liking| liking.specificity).filter(|liking| liking.weight > 0)
+    fn most_specific(ranges: &[&str], match_range: impl Fn(&str) -> Option<Self>) -> Option<Self> {
+        let matches = ranges.iter().filter_map(|range| match_range(range));
+        matches.max_by_key(|best| best.specificity).filter(|best| best.weight > 0)
     }
 
     fn of(range: &str, essence: &str) -> Option<Self> {

@@ -41,7 +41,7 @@ pub struct Webhooks {
     /// Each secret with its tenant.
     secrets: Vec<(SecretString, Tenant)>,
     clock: Clock,
-    seen: moka::sync::Cache<String, ()>,
+    seen_ids: moka::sync::Cache<String, ()>,
 }
 
 impl Webhooks {
@@ -49,13 +49,13 @@ impl Webhooks {
     /// rotation.
     #[must_use]
     pub fn new(secrets: Vec<(SecretString, Tenant)>, clock: Clock) -> Self {
-        let seen = moka::sync::Cache::builder().max_capacity(IDS_MAX).time_to_live(TOLERANCE * 2).build();
-        Self { secrets, clock, seen }
+        let seen_ids = moka::sync::Cache::builder().max_capacity(IDS_MAX).time_to_live(TOLERANCE * 2).build();
+        Self { secrets, clock, seen_ids }
     }
 
     /// Takes over the delivery ids that another instance has seen.
     pub(super) fn sharing_ids_with(self, others: &Self) -> Self {
-        Self { seen: others.seen.clone(), ..self }
+        Self { seen_ids: others.seen_ids.clone(), ..self }
     }
 
     /// Creates a receiver that accepts no deliveries: the path answers 404.
@@ -90,7 +90,7 @@ impl Webhooks {
 
     /// Whether a delivery is new.
     fn is_new(&self, id: &str) -> bool {
-        self.seen.entry_by_ref(id).or_insert(()).is_fresh()
+        self.seen_ids.entry_by_ref(id).or_insert(()).is_fresh()
     }
 }
 

@@ -113,20 +113,20 @@ impl Verifier {
 
     /// Returns the caller of a token.
     pub(super) async fn authenticate(&self, token: &str) -> Result<Caller, HttpError> {
-        let Header { alg, kid, .. } = self.header(token)?;
+        let Header { alg, kid, .. } = self.parse_header(token)?;
         let key = match self.keys.find(kid.as_deref(), alg).await {
             KeyLookup::Found(key) => key,
             KeyLookup::Unknown => return Err(invalid(refusals::UNKNOWN_KEY)),
             KeyLookup::Unreadable => return Err(HttpError::keys_unavailable()),
         };
-        let claims = self.verified(token, alg, &key)?;
+        let claims = self.verify(token, alg, &key)?;
         let expires_at = self.check_times(&claims)?;
-        Ok(Caller { expires_at, ..self.read(&claims)? })
+        Ok(Caller { expires_at, ..self.caller(&claims)? })
     }
 
     /// Parses a token's header. The library does not support `none`, and algorithms with shared secrets cannot be
     /// configured.
-    fn header(&self, token: &str) -> Result<Header, HttpError> {
+    fn parse_header(&self, token: &str) -> Result<Header, HttpError> {
         let header = Some(token).filter(|token| token.len() <= TOKEN_BYTES_MAX);
         header
             .and_then(|token| decode_header(token).ok())
@@ -135,7 +135,7 @@ impl Verifier {
             .ok_or_else(|| invalid(refusals::NO_JWT))
     }
 
-    fn verified(&self, token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Value, HttpError> {
+    fn verify(&self, token: &str, algorithm: Algorithm, key: &DecodingKey) -> Result<Value, HttpError> {
         let mut validation = Validation::new(algorithm);
         validation.set_required_spec_claims(&["exp", "iss", "aud"]);
         validation.set_issuer(&[&self.settings.issuer]);
@@ -178,7 +178,7 @@ impl Verifier {
     }
 
     /// Returns the caller that a valid token identifies. A caller without a role or tenant gets 403, not 401.
-    fn read(&self, claims: &Value) -> Result<Caller, HttpError> {
+    fn caller(&self, claims: &Value) -> Result<Caller, HttpError> {
         let text = |name: &str| claim(claims, name).and_then(Value::as_str);
         let is_admin = is_admin(claim(claims, &self.settings.role_claim)).ok_or(denied(refusals::NO_ROLE))?;
         let tenant = match self.settings.tenant_claim.as_str() {
@@ -208,7 +208,8 @@ fn claim<'c>(claims: &'c Value, name: &str) -> Option<&'c Value> {
     if name.starts_with('/') { claims.pointer(name) } else { claims.get(name) }
 }
 
-/// Returns the role in a claim: a string, or a list of strings with exactly one role.
+/// Whether a claim has the role ADMIN (true) or MEMBER (false), as a string or in a list of strings. Returns `None` if
+/// it has neither or both.
 fn is_admin(claim: Option<&Value>) -> Option<bool> {
     let words = match claim? {
         Value::Array(words) => words.as_slice(),

@@ -59,7 +59,7 @@ pub struct ProviderPage {
     binding: [u8; 8],
     ids: IdKey,
     /// Whether there are providers before and after the page.
-    pub around: PageNeighbors,
+    pub neighbors: PageNeighbors,
     /// Number of providers on all pages.
     pub total: usize,
 }
@@ -83,24 +83,25 @@ impl ProviderPage {
         if let Some(order) = query.order {
             rows.sort_by(|a, b| order.compare(a, b));
         }
-        let place = |text: &Option<String>| -> Result<Option<CursorPlace>, BadInput> {
+        let position_of = |text: &Option<String>| -> Result<Option<CursorPosition>, BadInput> {
             let Some(text) = text else { return Ok(None) };
             let cursor = Cursor::parse(text, binding, &ids)?;
             let found = rows.iter().position(|listed| *cursor.id == *id_text(listed));
-            Ok(Some(found.map_or(CursorPlace::Gone(usize::from(cursor.index)), CursorPlace::At)))
+            Ok(Some(found.map_or(CursorPosition::Gone(usize::from(cursor.index)), CursorPosition::At)))
         };
         let after = match place(&page.after)? {
-            None | Some(CursorPlace::Gone(0)) => None,
-            Some(CursorPlace::At(index)) => Some(index),
+            None | Some(CursorPosition::Gone(0)) => None,
+            Some(CursorPosition::At(index)) => Some(index),
             // The item after the removed one has its index now.
-            Some(CursorPlace::Gone(index)) => Some(index - 1),
+            Some(CursorPosition::Gone(index)) => Some(index - 1),
         };
-        let before = place(&page.before)?.map(|(CursorPlace::At(index) | CursorPlace::Gone(index))| index);
+        let before =
+            position_of(&page.before)?.map(|(CursorPosition::At(index) | CursorPosition::Gone(index))| index);
         let total = rows.len();
-        let (range, around) = cut_page(total, after, before, page.size, page.direction);
+        let (range, neighbors) = cut_page(total, after, before, page.size, page.direction);
         let first_index = range.start;
         let rows = rows.drain(range).collect();
-        Ok(Self { rows, first_index, binding, ids, around, total })
+        Ok(Self { rows, first_index, binding, ids, neighbors, total })
     }
 
     /// Returns the providers of the page.
@@ -125,7 +126,7 @@ impl ProviderPage {
     }
 }
 
-enum CursorPlace {
+enum CursorPosition {
     At(usize),
     Gone(usize),
 }
