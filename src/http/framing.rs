@@ -16,8 +16,8 @@ use super::error::HttpError;
 /// Returns the response to an ambiguous head. It closes the connection, because the start of the next request is
 /// ambiguous too.
 pub(crate) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response<axum::body::Body>> {
-    let why = objection(version, headers)?;
-    let mut response = HttpError::malformed(why).into_response();
+    let problem = ambiguity(version, headers)?;
+    let mut response = HttpError::malformed(problem).into_response();
     // HTTP/2 has no such header (RFC 9113, 8.2.2).
     if version <= Version::HTTP_11 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -25,7 +25,7 @@ pub(crate) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response<
     Some(response)
 }
 
-fn objection(version: Version, headers: &HeaderMap) -> Option<&'static str> {
+fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
     let mut codings = headers.get_all(TRANSFER_ENCODING).into_iter();
     let is_plain = match (codings.next(), codings.next()) {
         (None, _) => true,
@@ -73,7 +73,7 @@ mod tests {
             &[host, ("transfer-encoding", "chunked")],
             &[host, ("transfer-encoding", "Chunked")],
         ] {
-            assert_eq!(objection(Version::HTTP_11, &head(lines)), None, "{lines:?}");
+            assert_eq!(ambiguity(Version::HTTP_11, &head(lines)), None, "{lines:?}");
         }
         for (lines, word) in [
             (&[][..], "missing"),
@@ -85,11 +85,11 @@ mod tests {
             (&[host, ("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")], "`chunked`, once"),
             (&[host, ("transfer-encoding", "identity")], "`chunked`, once"),
         ] {
-            let reason = objection(Version::HTTP_11, &head(lines)).unwrap_or_default();
+            let reason = ambiguity(Version::HTTP_11, &head(lines)).unwrap_or_default();
             assert!(reason.contains(word), "{lines:?}: {reason}");
         }
         for elder_or_newer in [Version::HTTP_10, Version::HTTP_2] {
-            assert_eq!(objection(elder_or_newer, &head(&[])), None);
+            assert_eq!(ambiguity(elder_or_newer, &head(&[])), None);
         }
     }
 }

@@ -158,7 +158,7 @@ impl Inner {
     async fn subscribe(&self) -> Option<Messages> {
         let subscription = self.store.subscribe(self.channel());
         // A failure does not mark the store as unavailable: commands detect that themselves, and sooner.
-        self.counted(CommandKind::Subscribe, SUBSCRIBE_TIMEOUT, subscription).await.ok()
+        self.run_counted(CommandKind::Subscribe, SUBSCRIBE_TIMEOUT, subscription).await.ok()
     }
 }
 

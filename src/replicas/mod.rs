@@ -60,7 +60,7 @@ impl Replicas {
         Self { inner, channel }
     }
 
-    /// `[redis]`
+    /// Returns the `[redis]` settings.
     #[must_use]
     pub fn settings(&self) -> &ReplicaSettings {
         &self.inner.settings
@@ -96,8 +96,8 @@ impl Replicas {
         // Unique per lease, so that an expired lease of this replica cannot release a later one.
         let value = format!("{}-{:016x}", self.inner.replica_id, fastrand::u64(..)).into_bytes();
         let entry = Entry { key, value, ttl: self.inner.settings.lease_ttl() };
-        let written = entry.clone();
-        match self.inner.run(CommandKind::Lease, |store| store.set_if_absent(written)).await {
+        let lease_entry = entry.clone();
+        match self.inner.run(CommandKind::Lease, |store| store.set_if_absent(lease_entry)).await {
             Some(true) => LeaseAttempt::Acquired(Lease::hold(Arc::clone(&self.inner), entry)),
             Some(false) => LeaseAttempt::Taken,
             None => LeaseAttempt::Unavailable,
@@ -159,12 +159,12 @@ impl Inner {
             self.counters.failed(kind, CommandFailure::Unavailable);
             return None;
         }
-        let result = self.counted(kind, self.settings.timeout(), command(self.store.as_ref())).await;
+        let result = self.run_counted(kind, self.settings.timeout(), command(self.store.as_ref())).await;
         result.map_err(|failure| self.on_failure(failure)).ok()
     }
 
     /// Runs a command within a given timeout, and counts its result.
-    async fn counted<T>(
+    async fn run_counted<T>(
         &self,
         kind: CommandKind,
         timeout: Duration,

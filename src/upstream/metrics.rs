@@ -44,9 +44,9 @@ impl QuotaFigures {
         let by_share = |((left, limit), _): &((u64, u64), _),
                         ((other_left, other_limit), _): &((u64, u64), _)| {
             // Compares left / limit in integers.
-            let (one, other) =
+            let (scaled, other_scaled) =
                 (u128::from(*left) * u128::from(*other_limit), u128::from(*other_left) * u128::from(*limit));
-            one.cmp(&other)
+            scaled.cmp(&other_scaled)
         };
         known.min_by(by_share).map(|(_, figures)| figures)
     }
@@ -72,11 +72,11 @@ impl QuotaFigures {
 
 /// Adds the durations of successful and failed calls to a metrics reading.
 pub(super) fn read_durations(
-    [answered, failed]: [&Distribution; 2],
+    [succeeded, failed]: [&Distribution; 2],
     upstream: UpstreamName,
     readings: &mut Readings,
 ) {
-    for (outcome, durations) in [("ok", answered), ("failed", failed)] {
+    for (outcome, durations) in [("ok", succeeded), ("failed", failed)] {
         readings.distribution(&declared::CALL_DURATION, &[upstream.slug(), outcome], durations);
     }
 }

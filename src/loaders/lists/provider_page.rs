@@ -89,7 +89,7 @@ impl ProviderPage {
             let found = rows.iter().position(|listed| *cursor.id == *id_text(listed));
             Ok(Some(found.map_or(CursorPosition::Gone(usize::from(cursor.index)), CursorPosition::At)))
         };
-        let after = match place(&page.after)? {
+        let after = match position_of(&page.after)? {
             None | Some(CursorPosition::Gone(0)) => None,
             Some(CursorPosition::At(index)) => Some(index),
             // The item after the removed one has its index now.

@@ -50,11 +50,11 @@ impl OpenSubscription {
     #[must_use]
     pub fn begin(requests: Arc<Requests>, operation: Arc<Operation>, transport: Transport) -> Self {
         let began = Instant::now();
-        let listening = Self { requests, operation, transport, began, events: 0 };
-        if let Some(stream) = listening.stream() {
+        let subscription = Self { requests, operation, transport, began, events: 0 };
+        if let Some(stream) = subscription.stream() {
             stream.open.fetch_add(1, Ordering::Relaxed);
         }
-        listening
+        subscription
     }
 
     /// Counts an event.
