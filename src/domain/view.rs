@@ -55,9 +55,9 @@ impl View {
     #[must_use]
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {
-            let is_asked_for = filter.user_ids.as_ref().is_none_or(|users| users.contains(member.as_str()));
+            let is_requested = filter.user_ids.as_ref().is_none_or(|users| users.contains(member.as_str()));
             filter.user_ids =
-                Some(if is_asked_for { member.filter_values() } else { FilterValues::default() });
+                Some(if is_requested { member.filter_values() } else { FilterValues::default() });
         }
         filter
     }

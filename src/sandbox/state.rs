@@ -9,6 +9,8 @@ use super::CANARY;
 use super::accounts::Account;
 use super::rng::{pick, scatter};
 
+/// Statuses with the same fields: before, during and after the sign-in. Schemes without a sign-in have the same fields in
+/// all of [`PLAIN`].
 const OPEN: &[&str] = &["INITIALIZING", "INITIATED"];
 const STARTED: &[&str] = &["INITIATED"];
 const NEW: &[&str] = &["INITIALIZING"];
@@ -17,6 +19,7 @@ const PLAIN: &[&str] = &["INITIALIZING", "INITIATED", "ACTIVE", "INACTIVE"];
 const FAILED: &[&str] = &["FAILED"];
 const EXPIRED: &[&str] = &["EXPIRED"];
 
+/// Groups of fields that several variants have.
 const ERROR: &[&str] = &["error?", "error_description?"];
 const REDIRECT: &[&str] = &["state_prefix?", "long_redirect_url?"];
 

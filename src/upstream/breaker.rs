@@ -50,7 +50,7 @@ pub enum BreakerState {
 #[derive(Debug)]
 pub(super) struct Breaker {
     settings: BreakerSettings,
-    state: Phase,
+    phase: Phase,
     /// Number of state changes. The outcome of a call from before the last change is ignored.
     generation: u64,
 }
@@ -78,12 +78,12 @@ pub(super) struct Ticket {
 
 impl Breaker {
     pub(super) fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Phase::Closed { failures: 0 }, generation: 0 }
+        Self { settings, phase: Phase::Closed { failures: 0 }, generation: 0 }
     }
 
     /// Returns the time that a call has to wait; `None` if it may be sent.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
-        match self.state {
+        match self.phase {
             Phase::Closed { .. } => None,
             Phase::Open { until, .. } => until.checked_duration_since(now).filter(|wait| !wait.is_zero()),
             // The duration of the trial is unknown, so this is an estimate.
@@ -94,7 +94,7 @@ impl Breaker {
     /// Records that a call is sent, after [`Self::wait`] returned `None`. One of the next three methods must
     /// follow.
     pub(super) fn start_call(&mut self) -> Ticket {
-        if let Phase::Open { failed_trials, .. } = self.state {
+        if let Phase::Open { failed_trials, .. } = self.phase {
             self.set_phase(Phase::HalfOpen { failed_trials });
         }
         Ticket { generation: self.generation }
@@ -105,7 +105,7 @@ impl Breaker {
         if ticket.generation != self.generation {
             return;
         }
-        match &mut self.state {
+        match &mut self.phase {
             Phase::Closed { failures } => *failures = 0,
             Phase::Open { .. } | Phase::HalfOpen { .. } => self.set_phase(Phase::Closed { failures: 0 }),
         }
@@ -116,7 +116,7 @@ impl Breaker {
         if ticket.generation != self.generation {
             return;
         }
-        match &mut self.state {
+        match &mut self.phase {
             Phase::Closed { failures } => {
                 *failures = failures.saturating_add(1);
                 if *failures == self.settings.failures {
@@ -133,22 +133,22 @@ impl Breaker {
     /// Records a cancelled call, which says nothing about the upstream. If it was the trial, the next call is the
     /// trial.
     pub(super) fn on_cancelled(&mut self, ticket: Ticket, now: Instant) {
-        if let (Phase::HalfOpen { failed_trials }, true) = (self.state, ticket.generation == self.generation)
+        if let (Phase::HalfOpen { failed_trials }, true) = (self.phase, ticket.generation == self.generation)
         {
             self.set_phase(Phase::Open { until: now, failed_trials });
         }
     }
 
     pub(super) fn state(&self, now: Instant) -> BreakerState {
-        match self.state {
+        match self.phase {
             Phase::Closed { .. } => BreakerState::Closed,
             Phase::Open { until, .. } if until > now => BreakerState::Open,
             Phase::Open { .. } | Phase::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 
-    fn set_phase(&mut self, state: Phase) {
-        self.state = state;
+    fn set_phase(&mut self, phase: Phase) {
+        self.phase = phase;
         self.generation += 1;
     }
 

@@ -31,7 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Its name in OpenMetrics.
+    /// Returns its name in OpenMetrics.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
