@@ -23,7 +23,7 @@ pub(super) fn key<U: Upstream>(name: &str, key: &SecretString, values: &mut Sett
     }
 }
 
-/// Reports a missing key; `set_it` tells how to set it without a file.
+/// Reports a missing key; `set_it` says how to set it without a file.
 pub(super) fn missing_key(name: &str, set_it: &str, values: &mut SettingValues<'_>) {
     let by_file = format!("{name}_file");
     let is_reported = values.has_problem(name) || values.has_problem(&by_file);

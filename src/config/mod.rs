@@ -239,7 +239,7 @@ impl Config {
         &self.redacted
     }
 
-    /// Returns only the settings that a source sets, as in [`Self::redacted`]; empty if there are none.
+    /// Returns only the settings that a source sets, in the form of [`Self::redacted`]; can be empty.
     #[must_use]
     pub fn changed(&self) -> &str {
         &self.changed

@@ -24,7 +24,7 @@ use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::slice::Slice;
 use crate::loaders::loader::{AccountsKey, CountKey};
 
-/// Returns the query for a connection's arguments. `selects` tells whether a field of `pageInfo` is selected: to know
+/// Returns the query for a connection's arguments. `selects` returns whether a field of `pageInfo` is selected: to know
 /// whether more accounts follow may cost another row, so that is only done if selected.
 pub(super) fn account_query(
     filter: AccountFilter,

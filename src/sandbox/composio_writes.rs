@@ -87,7 +87,7 @@ fn start_link(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Re
     if is_taken {
         return Err(refused(sandbox, StatusCode::CONFLICT, "Alias is in use"));
     }
-    // Whoever has the token or URL can connect an account. The canary in them reveals it if they appear in a wrong
+    // Anyone with the token or URL can connect an account. The canary in them reveals it if they appear in a wrong
     // place.
     let token = format!("lk_{CANARY}link_token-{:016x}", rng::scatter(serial));
     let expires_at = sandbox.now() + LINK_TTL;

@@ -1,8 +1,8 @@
 //! The initial accounts of a sandbox, distributed over twenty toolkits.
 //!
-//! The newest account has the serial 0, whatever the number of accounts, so an id is the same account in small and
-//! large sandboxes. Toolkits alternate and are not random: the newest 20 accounts have one of each toolkit, and every
-//! page is evenly mixed.
+//! The newest account has the serial 0 in sandboxes of any size, so an id is the same account in small and large ones.
+//! Toolkits alternate and are not random: the newest 20 accounts have one of each toolkit, and every page is evenly
+//! mixed.
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -53,11 +53,10 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
-    /// How many of `bytes` are audit lines.
+    /// Number of the bytes that are audit lines.
     audit_bytes: usize,
     lines: u64,
-    /// Whether the thread waits to be signalled. If not, it finds new lines by itself, and the signal, a system call,
-    /// is saved.
+    /// Whether the thread waits for a signal. If not, it will find new lines without one, which saves a system call.
     is_idle: bool,
     is_writing: bool,
     is_flushing: bool,

@@ -114,7 +114,7 @@ pub struct Cost {
     pub composio: u64,
 }
 
-/// What is logged and counted of a completed request.
+/// Facts about a completed request, for the log and the metrics.
 #[derive(Debug, Clone)]
 pub struct RequestRecord {
     /// Transport of the response.

@@ -16,7 +16,7 @@ pub(crate) enum ReadFreshness {
     Fresh,
     Stale,
     StaleOnError,
-    /// The value had to be fetched first, or there is none.
+    /// The value had to be fetched first, or the fetch failed.
     Miss,
 }
 

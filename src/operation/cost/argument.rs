@@ -15,7 +15,7 @@ pub(super) enum Argument {
 }
 
 impl Argument {
-    /// Creates the value of a number; `Other` if there is none.
+    /// Creates the value of a number; `Other` without one.
     pub(super) fn number(number: Option<f64>) -> Self {
         number.map_or(Self::Other, |number| Self::Number(number.max(0.0)))
     }
