@@ -95,8 +95,8 @@ impl ConnectionActivity {
     }
 
     /// Records that the client accepted bytes, or that bytes are ready and it accepted none.
-    pub(crate) fn on_write(&self, any: bool) {
-        self.change(|state| match (any, state.stalled_since) {
+    pub(crate) fn on_write(&self, has_written: bool) {
+        self.change(|state| match (has_written, state.stalled_since) {
             (true, Some(_)) => state.stalled_since = None,
             (false, None) => state.stalled_since = Some(Instant::now()),
             _ => {}
@@ -148,7 +148,7 @@ impl ConnectionActivity {
     /// Returns the timeout that has expired, if any.
     pub(crate) fn expired_timeout(&self, timeouts: ConnectionTimeouts) -> Option<ExpiredTimeout> {
         self.change(|state| {
-            let over = |since: Instant, limit| since.elapsed() >= limit;
+            let has_expired = |since: Instant, limit| since.elapsed() >= limit;
             let oldest = state.sending.values().min().copied();
             if state.is_aborted {
                 return Some(ExpiredTimeout::Write);
@@ -158,13 +158,13 @@ impl ConnectionActivity {
             if [state.stalled_since, oldest, half_closed]
                 .into_iter()
                 .flatten()
-                .any(|since| over(since, timeouts.write))
+                .any(|since| has_expired(since, timeouts.write))
             {
                 return Some(ExpiredTimeout::Write);
             }
             match (state.active_requests, state.head_since) {
-                (0, Some(since)) => over(since, timeouts.head).then_some(ExpiredTimeout::Head),
-                (0, None) => over(state.idle_since, timeouts.idle).then_some(ExpiredTimeout::Idle),
+                (0, Some(since)) => has_expired(since, timeouts.head).then_some(ExpiredTimeout::Head),
+                (0, None) => has_expired(state.idle_since, timeouts.idle).then_some(ExpiredTimeout::Idle),
                 _ => None,
             }
         })

@@ -103,12 +103,12 @@ impl BodyBudget {
     }
 
     fn reserve(&self, body: &mut ReceivedBody, bytes: usize) -> Result<(), HttpError> {
-        let full = || HttpError::overloaded(BUDGET_EXHAUSTED);
-        let bytes = u32::try_from(bytes).map_err(|_| full())?;
-        let more = Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| full())?;
+        let exhausted = || HttpError::overloaded(BUDGET_EXHAUSTED);
+        let bytes = u32::try_from(bytes).map_err(|_| exhausted())?;
+        let additional = Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| exhausted())?;
         match &mut body.permit {
-            Some(place) => place.merge(more),
-            place => *place = Some(more),
+            Some(permit) => permit.merge(additional),
+            permit => *permit = Some(additional),
         }
         Ok(())
     }

@@ -55,8 +55,8 @@ fn opaque_tags(line: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let tag = rest.trim_start_matches([' ', '\t', ',']);
         let quoted = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?;
-        let (opaque, behind) = quoted.split_once('"')?;
-        rest = behind;
+        let (opaque, after_tag) = quoted.split_once('"')?;
+        rest = after_tag;
         Some(opaque)
     })
 }

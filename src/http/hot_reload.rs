@@ -38,8 +38,8 @@ pub(super) struct Replacement(watch::Receiver<Option<Edge>>);
 
 impl Replacement {
     pub(super) fn channel() -> (watch::Sender<Option<Edge>>, Self) {
-        let (announcer, announced) = watch::channel(None);
-        (announcer, Self(announced))
+        let (replacement_sender, replacement_receiver) = watch::channel(None);
+        (replacement_sender, Self(replacement_receiver))
     }
 }
 
@@ -60,18 +60,18 @@ impl Edge {
 pub struct ReloadableEdge {
     routes: watch::Sender<Router>,
     edge: Edge,
-    announcer: watch::Sender<Option<Edge>>,
-    root: Option<RequestTracer>,
+    replacement_sender: watch::Sender<Option<Edge>>,
+    tracer: Option<RequestTracer>,
 }
 
 impl ReloadableEdge {
-    /// Creates the edge of these parts. Requests are traced if there is a root.
+    /// Creates the edge of these parts. Requests are traced if there is a tracer.
     #[must_use]
-    pub fn new(parts: EdgeParts, root: Option<RequestTracer>) -> Self {
+    pub fn new(parts: EdgeParts, tracer: Option<RequestTracer>) -> Self {
         let bodies = BodyBudget::new(&parts.settings);
-        let (announcer, edge) = Edge::new(parts, bodies);
-        let routes = traced(routes(edge.clone()), root.clone());
-        Self { routes: watch::channel(routes).0, edge, announcer, root }
+        let (replacement_sender, edge) = Edge::new(parts, bodies);
+        let routes = traced(routes(edge.clone()), tracer.clone());
+        Self { routes: watch::channel(routes).0, edge, replacement_sender, tracer }
     }
 
     /// Returns the router for a listener.
@@ -96,23 +96,23 @@ impl ReloadableEdge {
     pub fn replace(&mut self, parts: EdgeParts) {
         let webhooks = parts.webhooks.sharing_ids_with(&self.edge.webhooks);
         let bodies = self.edge.bodies.with_settings(&parts.settings);
-        let (announcer, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
-        drop(self.routes.send_replace(traced(routes(edge.clone()), self.root.clone())));
+        let (replacement_sender, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
+        drop(self.routes.send_replace(traced(routes(edge.clone()), self.tracer.clone())));
         let before = std::mem::replace(&mut self.edge, edge.clone());
         // Running subscriptions keep the old engine, but send no new operations to it.
         before.operations.clear_caches();
-        std::mem::replace(&mut self.announcer, announcer).send_replace(Some(edge));
+        std::mem::replace(&mut self.replacement_sender, replacement_sender).send_replace(Some(edge));
     }
 }
 
 impl Edge {
     fn new(parts: EdgeParts, bodies: BodyBudget) -> (watch::Sender<Option<Self>>, Self) {
         let EdgeParts { operations, callers, webhooks, settings } = parts;
-        let (announcer, replacement) = Replacement::channel();
+        let (replacement_sender, replacement) = Replacement::channel();
         let (cors_origins, settings) = (settings.cors_origins.clone(), Arc::new(settings));
         let (bodies, webhooks) = (Arc::new(bodies), Arc::new(webhooks));
         (
-            announcer,
+            replacement_sender,
             Self(Arc::new(EdgeState {
                 operations,
                 callers,

@@ -48,17 +48,17 @@ impl PendingRecord {
     pub(super) fn finish(mut self, response: &mut Response) {
         self.is_finished = true;
         let (status, took) = (response.status(), self.began.elapsed());
-        let record_of_handler = response.extensions_mut().remove::<RequestRecord>();
+        let handler_record = response.extensions_mut().remove::<RequestRecord>();
         let caller = response.extensions_mut().remove::<CallerName>();
         let route = match self.route {
             // All files of a page count as one route.
             Some(Route::Other) if status != StatusCode::NOT_FOUND => Route::Page,
             route => route.unwrap_or(Route::Other),
         };
-        if let Some(record) = record_of_handler.as_ref().filter(|_| route == Route::Graphql) {
+        if let Some(record) = handler_record.as_ref().filter(|_| route == Route::Graphql) {
             self.requests.operation_ended(record, took);
         }
-        let record = record_of_handler.unwrap_or_else(|| RequestRecord {
+        let record = handler_record.unwrap_or_else(|| RequestRecord {
             bytes: response.body().size_hint().exact(),
             ..RequestRecord::of(self.transport, outcome(status))
         });

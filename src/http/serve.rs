@@ -83,15 +83,15 @@ pub async fn serve_counted(
     connections: Arc<Connections>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
-    let (phase, watched) = watch::channel(ConnectionPhase::Serving);
-    let doors = Acceptor::new(routes.into(), &settings, connections);
+    let (phase, phase_receiver) = watch::channel(ConnectionPhase::Serving);
+    let acceptor = Acceptor::new(routes.into(), &settings, connections);
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok(stream) => doors.accept(stream, &watched),
-                Err(error) if is_of_connection(&error) => {}
+                Ok(stream) => acceptor.accept(stream, &phase_receiver),
+                Err(error) if is_connection_error(&error) => {}
                 Err(error) => {
                     tracing::error!(%error, "cannot accept connections; retrying");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -99,7 +99,7 @@ pub async fn serve_counted(
             },
         }
     }
-    drop((listener, watched));
+    drop((listener, phase_receiver));
     phase.send_replace(ConnectionPhase::Draining);
     if tokio::time::timeout(settings.shutdown(), phase.closed()).await.is_err() {
         tracing::warn!(
@@ -113,16 +113,16 @@ pub async fn serve_counted(
 }
 
 /// Whether the error concerns only one connection.
-fn is_of_connection(error: &io::Error) -> bool {
+fn is_connection_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// The connection permits of a listener, and the servers for accepted and for refused connections.
 struct Acceptor {
-    serving: ConnectionServer,
+    server: ConnectionServer,
     permits: Arc<Semaphore>,
-    refusing: ConnectionServer,
+    refusal_server: ConnectionServer,
     refusal_permits: Arc<Semaphore>,
 }
 
@@ -131,7 +131,7 @@ impl Acceptor {
         let permits = Arc::new(Semaphore::new(settings.connections_max));
         connections.set_permits(&permits, settings.connections_max);
         let free = Arc::clone(&permits);
-        let serving = ConnectionServer {
+        let server = ConnectionServer {
             routes,
             head_limit_bytes: settings.head_limit_bytes,
             timeouts: settings.timeouts(),
@@ -140,8 +140,8 @@ impl Acceptor {
         };
         let timeouts =
             ConnectionTimeouts { head: REFUSAL_TIMEOUT, idle: REFUSAL_TIMEOUT, write: REFUSAL_TIMEOUT };
-        let refusing = ConnectionServer { routes: refusal().into(), timeouts, ..serving.clone() };
-        Self { serving, permits, refusing, refusal_permits: Arc::new(Semaphore::new(REFUSED_AT_ONCE)) }
+        let refusal_server = ConnectionServer { routes: refusal_router().into(), timeouts, ..server.clone() };
+        Self { server, permits, refusal_server, refusal_permits: Arc::new(Semaphore::new(REFUSED_AT_ONCE)) }
     }
 
     fn accept<S>(&self, stream: S, phase: &watch::Receiver<ConnectionPhase>)
@@ -154,18 +154,18 @@ impl Acceptor {
 
     fn permit(&self) -> Option<(ConnectionServer, OwnedSemaphorePermit)> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Some((self.serving.clone(), permit));
+            return Some((self.server.clone(), permit));
         }
         let permit = Arc::clone(&self.refusal_permits).try_acquire_owned().ok();
-        let why = if permit.is_some() { Refused::Full } else { Refused::Flooded };
-        self.serving.connections.refused(why);
-        Some((self.refusing.clone(), permit?))
+        let reason = if permit.is_some() { Refused::Full } else { Refused::Flooded };
+        self.server.connections.refused(reason);
+        Some((self.refusal_server.clone(), permit?))
     }
 }
 
 /// Returns the router for refused connections.
-fn refusal() -> Router {
-    let closing = async |request: Request<_>, next: Next| {
+fn refusal_router() -> Router {
+    let close_connection = async |request: Request<_>, next: Next| {
         let version = request.version();
         let mut response = next.run(request).await;
         // HTTP/2 has no such header (RFC 9113, 8.2.2).
@@ -176,5 +176,5 @@ fn refusal() -> Router {
     };
     Router::new()
         .fallback(async || HttpError::overloaded("Too many connections. Retry after a short delay."))
-        .layer(from_fn(closing))
+        .layer(from_fn(close_connection))
 }

@@ -69,8 +69,7 @@ impl Payload<'_> {
     pub(super) fn headers(self, name: &str) -> Vec<HeaderValue> {
         let members: serde_json::Map<String, Value> =
             self.0.and_then(|payload| serde_json::from_str(payload).ok()).unwrap_or_default();
-        let values =
-            members.iter().filter(|(given, value)| given.eq_ignore_ascii_case(name) && !value.is_null());
+        let values = members.iter().filter(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null());
         let header = |value: &Value| value.as_str().and_then(|text| HeaderValue::from_str(text).ok());
         values.map(|(_, value)| header(value).unwrap_or(HeaderValue::from_static(""))).collect()
     }
@@ -97,21 +96,21 @@ pub(super) fn pong(payload: Payload<'_>) -> String {
 
 /// Returns the message with a response of an operation.
 pub(super) fn next(id: &str, response: &[u8]) -> String {
-    of_operation(id, "next", Some(&String::from_utf8_lossy(response)))
+    operation_message(id, "next", Some(&String::from_utf8_lossy(response)))
 }
 
 /// Returns the errors of an operation that did not start or cannot continue.
 pub(super) fn error(id: &str, response: &[u8]) -> String {
     let errors = serde_json::from_slice(response).map_or("[]", |Failed { errors }| errors.get());
-    of_operation(id, "error", Some(errors))
+    operation_message(id, "error", Some(errors))
 }
 
 /// Returns the end of an operation.
 pub(super) fn complete(id: &str) -> String {
-    of_operation(id, "complete", None)
+    operation_message(id, "complete", None)
 }
 
-fn of_operation(id: &str, kind: &str, payload: Option<&str>) -> String {
+fn operation_message(id: &str, kind: &str, payload: Option<&str>) -> String {
     // Escaped as JSON.
     let id = Value::from(id);
     match payload {

@@ -92,24 +92,24 @@ impl ActiveOperations {
         permit: OwnedSemaphorePermit,
     ) {
         let (span, shutdown) = (self.origin.message(), self.shutdown.clone());
-        let opened = async move {
+        let output = async move {
             let requests = Arc::clone(operations.metrics().requests());
             let record = PendingRecord::begin(requests, None, Transport::WebSocket, shutdown);
             let rules = TransportRules { mutations: true };
-            let opened = span.around(operations.run_or_subscribe(request, rules, caller, None)).await;
-            record.finish_operation(&RequestRecord { caller: name, ..opened.record(Transport::WebSocket) });
-            opened
+            let output = span.around(operations.run_or_subscribe(request, rules, caller, None)).await;
+            record.finish_operation(&RequestRecord { caller: name, ..output.record(Transport::WebSocket) });
+            output
         };
-        let output = opened.into_stream().flat_map(|opened| {
+        let events = output.into_stream().flat_map(|output| {
             let subscribed =
-                matches!(opened, OperationOutput::Subscription(_)).then_some(OperationEvent::Subscribed);
-            let done = stream::once(ready(OperationEvent::Complete));
+                matches!(output, OperationOutput::Subscription(_)).then_some(OperationEvent::Subscribed);
+            let complete = stream::once(ready(OperationEvent::Complete));
             stream::iter(subscribed)
-                .chain(response_events(opened, Transport::WebSocket).map(OperationEvent::Response))
-                .chain(done)
+                .chain(response_events(output, Transport::WebSocket).map(OperationEvent::Response))
+                .chain(complete)
         });
         let name = Arc::clone(&id);
-        let (events, abort) = stream::abortable(output.map(move |event| (Arc::clone(&name), event)));
+        let (events, abort) = stream::abortable(events.map(move |event| (Arc::clone(&name), event)));
         self.events.push(events.boxed());
         self.by_id.insert(id, ActiveOperation { abort, is_subscription: false, _permit: permit });
     }
