@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and each heading must precede the output of its step.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page bench-peers instructions budget soak fuzz
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page image-test compose-test bench-peers instructions budget soak fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -99,6 +99,20 @@ schema-diff: tests/interop/node_modules/.installed ## Fails on a breaking change
 
 graphiql: graphiql/node_modules/.installed ## Rebuilds the embedded GraphiQL from graphiql/ (needs Node)
 	cd graphiql && npm run build
+
+BASES := $(shell awk '/^FROM/ { print $$2 }' Dockerfile)
+# The classic builder: BuildKit would ask a registry for base images that were made here. IMAGE=NAME tests a built image.
+image-test compose-test: export DOCKER_BUILDKIT = 0
+
+image-test: ## Builds and runs the container image (needs a container engine and Node)
+	@echo "== The image"
+	tests/container/bases $(BASES)
+	node --test --test-reporter=spec tests/container/image.test.mjs
+
+compose-test: ## Runs compose.yaml: rolling restart, Redis, reload, alerts (needs an engine with compose, and Node)
+	@echo "== compose.yaml"
+	tests/container/bases $(BASES) $(shell awk '$$1 == "image:" && $$2 ~ /haproxy|redis|prometheus/ { print $$2 }' compose.yaml)
+	node --test --test-reporter=spec tests/container/compose.test.mjs
 
 soak: ## Ten minutes of load while the upstreams fail randomly (SECONDS=60 for one minute; SEED=N repeats a run)
 	SOAK_SECONDS=$(or $(SECONDS),600) $(if $(SEED),SOAK_SEED=$(SEED)) cargo bench --locked --profile dev --bench soak

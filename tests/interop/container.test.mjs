@@ -1,5 +1,5 @@
-// The image and the deployment of two replicas: lints, required properties, and the load balancer's configuration in front of two
-// real processes that are restarted one by one. The image is built only if a container engine is available.
+// The image and the deployment of two replicas, without a container engine: lints, required properties, and the load balancer's
+// configuration in front of two real processes that are restarted one by one. tests/container runs the containers.
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
@@ -42,18 +42,6 @@ test('the systemd unit is valid and hardened', async (t) => {
   assert.deepEqual(problems, []);
   // The exposure is a number from 0 to 10, here times ten. systemd-analyze fails above the threshold.
   await analyze('security', '--offline=true', '--threshold=20');
-});
-
-test('the image builds, and runs on a read-only file system', async (t) => {
-  const engine = await run('docker', ['info', '--format', '{{.ServerVersion}}']).catch(() => null);
-  if (!engine?.stdout.trim()) {
-    t.diagnostic('NOT BUILT: the image, because no container engine is available');
-    return;
-  }
-  const image = 'switchboard:tested';
-  await run('docker', ['build', '--tag', image, root('.')], { maxBuffer: 2 ** 26 });
-  const said = await run('docker', ['run', '--rm', '--read-only', '--cap-drop', 'ALL', image, '--version']);
-  assert.match(said.stdout, /^switchboard /);
 });
 
 const composed = () => JSON.parse(execFileSync(join(programs(), 'python'), ['composed.py', root('compose.yaml')]));
