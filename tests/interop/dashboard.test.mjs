@@ -1,6 +1,7 @@
 // The Grafana dashboard and the alert rules use only metrics that Switchboard exports, in queries that Prometheus accepts.
 
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 
 import { parser } from '@prometheus-io/lezer-promql';
 
+import { programs } from './python.mjs';
 import { start, startSandbox } from './support.mjs';
 
 const read = (path) => readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
@@ -161,6 +163,13 @@ describe('dashboards', () => {
       }
     });
   }
+
+  test('the dashboard has only keys of Grafana', () => {
+    const unknown = (dashboard) =>
+      execFileSync(join(programs(), 'python'), ['dashboard_schema.py'], { input: JSON.stringify(dashboard), encoding: 'utf8' }).trim();
+    assert.equal(unknown(dashboard), '');
+    assert.equal(unknown({ ...dashboard, titel: 'Switchboard' }), 'dashboard.titel');
+  });
 
   test('the dashboard is portable: its data source is a variable', () => {
     const variables = dashboard.templating.list.map(({ name }) => name);
