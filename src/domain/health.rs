@@ -83,7 +83,7 @@ impl HealthReasonCode {
         Self::UnknownStatus,
     ];
 
-    /// A sentence for users. It never contains upstream text, which could hold anything.
+    /// Returns a sentence for users. It never contains upstream text, which could hold anything.
     #[must_use]
     pub fn message(self) -> &'static str {
         match self {
@@ -146,7 +146,7 @@ const fn row(state: HealthState, reason: Option<HealthReasonCode>) -> TableRow {
     TableRow { state, reason, needs_attention: false }
 }
 
-const fn act(state: HealthState, reason: HealthReasonCode) -> TableRow {
+const fn attention_row(state: HealthState, reason: HealthReasonCode) -> TableRow {
     TableRow { state, reason: Some(reason), needs_attention: true }
 }
 
@@ -155,7 +155,7 @@ const fn act(state: HealthState, reason: HealthReasonCode) -> TableRow {
 const PROVIDERS: [(ProviderStatus, TableRow); 5] = [
     (ProviderStatus::Healthy, row(HealthState::Healthy, None)),
     (ProviderStatus::Degraded, row(HealthState::Degraded, Some(HealthReasonCode::Degraded))),
-    (ProviderStatus::NeedsReauth, act(HealthState::NeedsReauth, HealthReasonCode::ReauthRequired)),
+    (ProviderStatus::NeedsReauth, attention_row(HealthState::NeedsReauth, HealthReasonCode::ReauthRequired)),
     (ProviderStatus::Disconnected, row(HealthState::Disconnected, Some(HealthReasonCode::Disconnected))),
     (ProviderStatus::Unknown, row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus))),
 ];
@@ -165,15 +165,15 @@ const ACCOUNTS: [(AccountStatus, TableRow); 8] = [
     (AccountStatus::Initializing, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
     (AccountStatus::Initiated, row(HealthState::Pending, Some(HealthReasonCode::Pending))),
     (AccountStatus::Active, row(HealthState::Healthy, None)),
-    (AccountStatus::Failed, act(HealthState::NeedsReauth, HealthReasonCode::Failed)),
-    (AccountStatus::Expired, act(HealthState::NeedsReauth, HealthReasonCode::Expired)),
+    (AccountStatus::Failed, attention_row(HealthState::NeedsReauth, HealthReasonCode::Failed)),
+    (AccountStatus::Expired, attention_row(HealthState::NeedsReauth, HealthReasonCode::Expired)),
     (AccountStatus::Inactive, row(HealthState::Disabled, Some(HealthReasonCode::Disabled))),
     (AccountStatus::Revoked, row(HealthState::Disconnected, Some(HealthReasonCode::Revoked))),
     (AccountStatus::Unknown, row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus))),
 ];
 
 /// The row for an account that was pending for too long.
-const ABANDONED: TableRow = act(HealthState::Pending, HealthReasonCode::Abandoned);
+const ABANDONED: TableRow = attention_row(HealthState::Pending, HealthReasonCode::Abandoned);
 
 /// The row for a status that is missing from a table. Both tables are complete.
 const UNKNOWN: TableRow = row(HealthState::Unknown, Some(HealthReasonCode::UnknownStatus));
@@ -205,14 +205,14 @@ impl HealthRules {
     #[must_use]
     pub fn evaluate_provider(&self, provider: &Provider, now: Timestamp) -> HealthVerdict {
         let found = lookup(&PROVIDERS, &provider.status.kind());
-        let mut verdict = HealthVerdict::of(found, UpstreamName::Leadlex, None);
+        let mut verdict = HealthVerdict::from_row(found, UpstreamName::Leadlex, None);
         // A broken integration does not sync, so a stale sync is no further reason.
-        let syncs = matches!(verdict.state, HealthState::Healthy | HealthState::Degraded);
-        if let (true, Some(synced_at), Some(within)) = (syncs, provider.last_sync_at, self.sync_stale_after) {
-            let due_at = after(synced_at, within);
+        let can_sync = matches!(verdict.state, HealthState::Healthy | HealthState::Degraded);
+        if let (true, Some(synced_at), Some(max_age)) = (can_sync, provider.last_sync_at, self.sync_stale_after) {
+            let due_at = after(synced_at, max_age);
             if due_at <= now {
                 verdict.state = HealthState::Degraded;
-                verdict.because(HealthReasonCode::SyncStale, UpstreamName::Leadlex, Some(synced_at));
+                verdict.add_reason(HealthReasonCode::SyncStale, UpstreamName::Leadlex, Some(synced_at));
             } else {
                 verdict.changes_at = Some(due_at);
             }
@@ -239,14 +239,14 @@ impl HealthRules {
             _ => account.updated_at.or(account.created_at),
         };
         let mut verdict =
-            HealthVerdict { changes_at, ..HealthVerdict::of(found, UpstreamName::Composio, since) };
-        let is_known_off = verdict.reasons.iter().any(|reason| reason.code == HealthReasonCode::Disabled);
-        for (is_off, code) in [
-            (account.is_disabled && !is_known_off, HealthReasonCode::Disabled),
+            HealthVerdict { changes_at, ..HealthVerdict::from_row(found, UpstreamName::Composio, since) };
+        let has_disabled_reason = verdict.reasons.iter().any(|reason| reason.code == HealthReasonCode::Disabled);
+        for (applies, code) in [
+            (account.is_disabled && !has_disabled_reason, HealthReasonCode::Disabled),
             (account.auth_config.is_disabled, HealthReasonCode::AuthConfigDisabled),
         ] {
-            if is_off {
-                verdict.because(code, UpstreamName::Composio, None);
+            if applies {
+                verdict.add_reason(code, UpstreamName::Composio, None);
                 if verdict.state == HealthState::Healthy {
                     verdict.state = HealthState::Disabled;
                 }
@@ -259,23 +259,23 @@ impl HealthRules {
     /// returned no timestamp. The last change counts, not the creation, because a user can restart the connection.
     #[must_use]
     pub fn abandoned_at(&self, account: &ConnectedAccount) -> Option<Timestamp> {
-        let begun_at =
+        let started_at =
             account.updated_at.or(account.created_at).filter(|_| is_pending(account.status.kind()))?;
-        Some(after(begun_at, self.abandoned_after))
+        Some(after(started_at, self.abandoned_after))
     }
 }
 
-fn after(moment: Timestamp, time: Duration) -> Timestamp {
-    moment.saturating_add(time).unwrap_or(Timestamp::MAX)
+fn after(time: Timestamp, duration: Duration) -> Timestamp {
+    time.saturating_add(duration).unwrap_or(Timestamp::MAX)
 }
 
 impl HealthVerdict {
-    fn of(row: TableRow, source: UpstreamName, since: Option<Timestamp>) -> Self {
+    fn from_row(row: TableRow, source: UpstreamName, since: Option<Timestamp>) -> Self {
         let reasons = row.reason.map(|code| HealthReason { code, source, since }).into_iter().collect();
         Self { state: row.state, needs_attention: row.needs_attention, reasons, changes_at: None }
     }
 
-    fn because(&mut self, code: HealthReasonCode, source: UpstreamName, since: Option<Timestamp>) {
+    fn add_reason(&mut self, code: HealthReasonCode, source: UpstreamName, since: Option<Timestamp>) {
         self.reasons.push(HealthReason { code, source, since });
     }
 }

@@ -184,12 +184,12 @@ impl From<Problems> for StoredProblems {
 impl From<StoredProblems> for Problems {
     /// A location that this version does not know comes from another version. It is counted but not located.
     fn from(stored: StoredProblems) -> Self {
-        let known = |field: &str| {
+        let known_field = |field: &str| {
             let settings = PUBLIC_SETTINGS.into_iter().map(|(_, location)| location);
             FIELDS.into_iter().chain(settings).find(|name| *name == field)
         };
         let location = |(row, field, rule, count): (_, Box<str>, _, _)| {
-            Some(((ProblemLocation { row, field: known(&field)? }, rule), count))
+            Some(((ProblemLocation { row, field: known_field(&field)? }, rule), count))
         };
         Self {
             upstream: stored.upstream,
@@ -252,12 +252,12 @@ impl Problems {
 
     /// Returns the located problems that a view may include, and the number of those without a location.
     fn visible_to(&self, view: &View) -> (impl Iterator<Item = (ProblemLocation, ProblemRule, u64)>, u64) {
-        let is_seen = |rule: ProblemRule| rule.is_visible_to(view, self.upstream);
+        let is_visible = |rule: ProblemRule| rule.is_visible_to(view, self.upstream);
         let located = self.located.iter().map(|((location, rule), count)| (*location, *rule, *count));
-        let located: Vec<_> = located.filter(|(_, rule, _)| is_seen(*rule)).collect();
-        let all: u64 = self.counts().filter(|(rule, _)| is_seen(*rule)).map(|(_, count)| count).sum();
-        let placed = located.iter().map(|(_, _, count)| count).sum();
-        (located.into_iter(), all.saturating_sub(placed))
+        let located: Vec<_> = located.filter(|(_, rule, _)| is_visible(*rule)).collect();
+        let all: u64 = self.counts().filter(|(rule, _)| is_visible(*rule)).map(|(_, count)| count).sum();
+        let located_count = located.iter().map(|(_, _, count)| count).sum();
+        (located.into_iter(), all.saturating_sub(located_count))
     }
 }
 
