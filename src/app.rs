@@ -146,20 +146,20 @@ impl App {
         };
         let (http_ended, wait_for_http) = oneshot::channel::<()>();
         let http = async {
-            let ended = http.run(stop).await;
+            let result = http.run(stop).await;
             drop(http_ended);
-            ended
+            result
         };
         let ops = ops.run_on_own_thread(async { drop(wait_for_http.await) });
-        let ended = tokio::select! {
-            ended = async { tokio::try_join!(http, ops) } => ended,
+        let result = tokio::select! {
+            result = async { tokio::try_join!(http, ops) } => result,
             never = clock_jumps::follow(&hot_reload) => match never {},
         };
         hot_reload.graph().flush(FLUSH_TIMEOUT).await;
         if let Some(traces) = traces {
             traces.end().await;
         }
-        ended.map(drop).context("a listener failed")
+        result.map(drop).context("a listener failed")
     }
 }
 
@@ -196,16 +196,16 @@ impl Server {
         let Self { listener, address: _, routes, settings, connections } = self;
         let listener = listener.into_std()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let (end, ended) = oneshot::channel();
+        let (result_sender, result) = oneshot::channel();
         thread::Builder::new().name("ops".to_owned()).spawn(move || {
             let served = runtime.block_on(async {
                 let listener = TcpListener::from_std(listener)?;
                 http::serve::serve_counted(listener, routes, settings, connections, shutdown).await
             });
             // Fails only if the receiving future was dropped, which needs no result.
-            drop(end.send(served));
+            drop(result_sender.send(served));
         })?;
-        ended.await.map_err(|_| io::Error::other("the thread of the ops listener panicked"))?
+        result.await.map_err(|_| io::Error::other("the thread of the ops listener panicked"))?
     }
 }
 

@@ -36,17 +36,17 @@ impl HotReload {
         Self { state: Arc::new(Mutex::new(state)), reloads }
     }
 
-    fn with<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {
+    fn with_state<T>(&self, get: impl FnOnce(&mut State) -> T) -> T {
         // A reload changes the state only in its last step, so a panic leaves it valid and a poisoned lock is ignored.
         get(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn routes(&self) -> CurrentRouter {
-        self.with(|state| state.edge.routes())
+        self.with_state(|state| state.edge.routes())
     }
 
     pub(super) fn graph(&self) -> Graph {
-        self.with(|state| state.graph.clone())
+        self.with_state(|state| state.graph.clone())
     }
 
     /// Puts another configuration in force from the next request on; requests in flight complete with the old one.
@@ -58,10 +58,10 @@ impl HotReload {
     /// it does not delay the revocation of a token.
     pub fn reload(&self, next: Result<Config, ConfigErrors>) -> anyhow::Result<Vec<String>> {
         let reloaded = next.map_err(anyhow::Error::from);
-        let reloaded = reloaded.and_then(|next| self.with(|state| state.reload(next)));
+        let reloaded = reloaded.and_then(|next| self.with_state(|state| state.reload(next)));
         match &reloaded {
             Ok(_) => self.reloads.succeeded(Clock::system().now()),
-            Err(_) => self.reloads.refused(),
+            Err(_) => self.reloads.record_refusal(),
         }
         reloaded
     }
@@ -72,7 +72,7 @@ impl HotReload {
     /// # Errors
     /// If the key file of the token issuer has become unreadable.
     pub(super) fn authenticate_again(&self) -> anyhow::Result<()> {
-        self.with(|state| state.reload(state.config.clone())).map(drop)
+        self.with_state(|state| state.reload(state.config.clone())).map(drop)
     }
 }
 
@@ -84,8 +84,8 @@ impl State {
         let (health, actions) = (next.health.rules(), next.actions.clone());
         let graph = self.graph.with_settings(mapping, connections, federation, health, actions);
         let operations = operations_of(graph.clone(), &next, Clock::system())?;
-        let known = self.edge.operations().invalid_trusted_documents();
-        let is_new = |(id, _): &(String, String)| !known.iter().any(|(known, _)| known == id);
+        let known_invalid = self.edge.operations().invalid_trusted_documents();
+        let is_new = |(id, _): &(String, String)| !known_invalid.iter().any(|(known, _)| known == id);
         Config::reject_documents(
             operations.invalid_trusted_documents().into_iter().filter(is_new).collect(),
         )?;

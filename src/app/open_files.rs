@@ -68,8 +68,8 @@ impl ConnectionLimits {
 pub fn raise_limit() -> Option<usize> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let is_raised = setrlimit(Resource::Nofile, raised).is_ok();
+    let raised_limit = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let is_raised = setrlimit(Resource::Nofile, raised_limit).is_ok();
     let files = if is_raised { limit.maximum } else { limit.current };
     files.and_then(|files| usize::try_from(files).ok())
 }
@@ -114,9 +114,9 @@ mod tests {
     #[test]
     fn the_soft_limit_is_raised_to_the_hard_limit() {
         use rustix::process::{Resource, getrlimit};
-        let raised = raise_limit();
+        let raised_limit = raise_limit();
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(limit.current, limit.maximum);
-        assert_eq!(raised, limit.current.and_then(|files| usize::try_from(files).ok()));
+        assert_eq!(raised_limit, limit.current.and_then(|files| usize::try_from(files).ok()));
     }
 }

@@ -46,9 +46,9 @@ pub async fn report(
     print(&format!("{:<9} ok     {}", "Listener", connections.description()))?;
     let callers_bring_keys = config.auth.mode == AuthMode::Passthrough;
     let (mut problems, probed) = (0_usize, probe_upstreams(config, networks).await);
-    let are_many = probed.len() > 1;
+    let has_several_tenants = probed.len() > 1;
     for TenantProbe { tenant, upstreams, write } in probed {
-        if are_many {
+        if has_several_tenants {
             print(&format!("Tenant {tenant}:"))?;
         }
         for (upstream, probed) in upstreams {

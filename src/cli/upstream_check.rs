@@ -75,9 +75,10 @@ fn check_report(report: &ProbeReport) -> CheckResult {
     if let Some(date) = report.date {
         let ahead = report.local_date.as_second().saturating_sub(date.as_second());
         if ahead.abs() > CLOCK_TOLERANCE_SECONDS {
-            let side = if ahead > 0 { "ahead of" } else { "behind" };
+            let relation = if ahead > 0 { "ahead of" } else { "behind" };
             let seconds = with_separators(ahead.unsigned_abs());
-            problems.push(format!("the clock of this machine is {seconds} s {side} its clock: correct it"));
+            problems
+                .push(format!("the clock of this machine is {seconds} s {relation} its clock: correct it"));
         }
     }
     if report.problems > 0 {

@@ -96,9 +96,9 @@ impl SettingDigests {
     /// # Errors
     /// One line for each setting that is not.
     pub(super) fn reloadable_changes(&self, next: &Self) -> Result<Vec<String>, ConfigErrors> {
-        let differ = next.0.iter().filter(|(name, digest)| self.0.get(*name) != Some(digest));
+        let changed = next.0.iter().filter(|(name, digest)| self.0.get(*name) != Some(digest));
         let (reloadable, fixed): (Vec<_>, Vec<_>) =
-            differ.map(|(name, _)| name.clone()).partition(|name| RELOADABLE.contains(&name.as_str()));
+            changed.map(|(name, _)| name.clone()).partition(|name| RELOADABLE.contains(&name.as_str()));
         let mut problems = ConfigErrors::default();
         for name in fixed {
             problems.add(ConfigProblem::new(name, "has changed, which needs a restart", None));

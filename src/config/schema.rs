@@ -65,7 +65,7 @@ impl SettingsSchema {
     /// Reads the default file. Cannot fail in a build whose tests pass.
     pub(super) fn built_in() -> Result<Self, ConfigProblem> {
         let document = DeTable::parse(DEFAULTS).map_err(|error| invalid_default(error.message()))?;
-        let mut schema = Self::of(toml_document::leaves(document.get_ref(), &|_| false))?;
+        let mut schema = Self::of(toml_document::leaves_of(document.get_ref(), &|_| false))?;
         schema.share_defaults();
         Ok(schema)
     }

@@ -124,7 +124,7 @@ impl<'a> SettingValues<'a> {
                 return false;
             }
         };
-        let leaves = toml_document::leaves(document.get_ref(), &|name| self.schema.get(name).is_some());
+        let leaves = toml_document::leaves_of(document.get_ref(), &|name| self.schema.get(name).is_some());
         self.apply_leaves(leaves, &|offset| ValueOrigin::File(path.to_owned(), position(&text, offset).0));
         true
     }
@@ -172,7 +172,7 @@ impl<'a> SettingValues<'a> {
         for (variable, text) in variables {
             let variable = variable.to_string_lossy().into_owned();
             let Some(rest) = variable.strip_prefix(PREFIX) else {
-                if let Some(message) = variables::misspelt(self.schema, &variable, &text) {
+                if let Some(message) = variables::misspelling(self.schema, &variable, &text) {
                     self.report(&variable, message, None);
                 }
                 continue;

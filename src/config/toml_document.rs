@@ -28,8 +28,8 @@ pub(super) struct Entry {
 
 /// Returns the leaves of a document, in the document's order. A table is one leaf if `is_leaf` is true for its name or
 /// if it is empty.
-pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
-    fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, found: &mut Vec<Leaf>) {
+pub(super) fn leaves_of(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec<Leaf> {
+    fn walk(prefix: &str, table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool, leaves: &mut Vec<Leaf>) {
         for (key, value) in table {
             let name = if prefix.is_empty() {
                 key.get_ref().to_string()
@@ -38,21 +38,23 @@ pub(super) fn leaves(table: &DeTable<'_>, is_leaf: &dyn Fn(&str) -> bool) -> Vec
             };
             match value.get_ref() {
                 DeValue::Table(inner) if !inner.is_empty() && !is_leaf(&name) => {
-                    walk(&name, inner, is_leaf, found);
+                    walk(&name, inner, is_leaf, leaves);
                 }
-                _ => found.push(Leaf { name, content: content(value), offset: key.span().start }),
+                _ => leaves.push(Leaf { name, content: content(value), offset: key.span().start }),
             }
         }
     }
-    let mut found = Vec::new();
-    walk("", table, is_leaf, &mut found);
-    found.sort_by_key(|leaf| leaf.offset);
-    found
+    let mut leaves = Vec::new();
+    walk("", table, is_leaf, &mut leaves);
+    leaves.sort_by_key(|leaf| leaf.offset);
+    leaves
 }
 
 fn content(value: &Spanned<DeValue<'_>>) -> Content {
     let entry = |item: &Spanned<DeValue<'_>>| match item.get_ref() {
-        DeValue::Table(table) => Some(Entry { leaves: leaves(table, &|_| false), offset: item.span().start }),
+        DeValue::Table(table) => {
+            Some(Entry { leaves: leaves_of(table, &|_| false), offset: item.span().start })
+        }
         _ => None,
     };
     if let DeValue::Array(items) = value.get_ref()

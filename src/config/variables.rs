@@ -15,12 +15,12 @@ const OTHERS: [&str; 3] = ["SWITCHBOARD_BIN", "SWITCHBOARD_TOKEN", "SWITCHBOARD_
 const NEAR: f64 = 0.85;
 
 /// Returns the message about a variable that spells a setting differently; `None` for all others.
-pub(super) fn misspelt(schema: &SettingsSchema, name: &str, value: &OsStr) -> Option<String> {
+pub(super) fn misspelling(schema: &SettingsSchema, name: &str, value: &OsStr) -> Option<String> {
     let written = name.strip_prefix("SWITCHBOARD_")?;
     if OTHERS.contains(&name) || is_of_kubernetes(written, value) {
         return None;
     }
-    let setting = meant(schema, written)?;
+    let setting = closest_name(schema, written)?;
     Some(match schema.list(setting) {
         Some(_) => {
             format!("this variable is not read: {setting} is a list of sections, which only a file can set")
@@ -30,17 +30,18 @@ pub(super) fn misspelt(schema: &SettingsSchema, name: &str, value: &OsStr) -> Op
 }
 
 /// Returns the setting or list that a misspelt name means; `None` if none is similar enough.
-fn meant<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str> {
-    let squashed = |name: &str| name.replace(['_', '.'], "").to_lowercase();
-    let own = squashed(written);
+fn closest_name<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str> {
+    let normalized = |name: &str| name.replace(['_', '.'], "").to_lowercase();
+    let normalized_name = normalized(written);
     let names = || schema.iter().map(|setting| &*setting.name).chain(schema.lists().map(|list| &*list.name));
-    let similarity = |name: &str| strsim::normalized_damerau_levenshtein(&own, &squashed(name));
+    let similarity = |name: &str| strsim::normalized_damerau_levenshtein(&normalized_name, &normalized(name));
     let nearest = names().map(|name| (similarity(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((_, name)) = nearest.filter(|(score, _)| *score >= NEAR) {
         return Some(name);
     }
     // Several words that end the name of exactly one setting, as in `SWITCHBOARD_LEADLEX_API_KEY`.
-    let mut ending = names().filter(|name| written.contains('_') && squashed(name).ends_with(&own));
+    let mut ending =
+        names().filter(|name| written.contains('_') && normalized(name).ends_with(&normalized_name));
     ending.next().filter(|_| ending.next().is_none())
 }
 
@@ -62,7 +63,7 @@ mod tests {
     use super::*;
 
     fn message(name: &str, value: &str) -> Option<String> {
-        misspelt(&SettingsSchema::built_in().unwrap(), name, OsStr::new(value))
+        misspelling(&SettingsSchema::built_in().unwrap(), name, OsStr::new(value))
     }
 
     #[test]

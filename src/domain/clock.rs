@@ -86,22 +86,22 @@ impl Clock {
     /// Returns the time at an instant of this clock's timeline.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Timestamp {
-        let passed = match instant.checked_duration_since(self.started_instant) {
+        let elapsed = match instant.checked_duration_since(self.started_instant) {
             Some(since) => SignedDuration::try_from(since),
             None => {
                 SignedDuration::try_from(self.started_instant.duration_since(instant)).map(|before| -before)
             }
         };
         let start = self.corrected_start();
-        start.saturating_add(passed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+        start.saturating_add(elapsed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
     }
 
     /// Returns the instant of this clock's timeline that corresponds to `moment`.
     #[must_use]
     pub fn instant(&self, moment: Timestamp) -> Instant {
-        let passed = moment.duration_since(self.corrected_start());
-        let distance = passed.unsigned_abs();
-        let instant = if passed.is_negative() {
+        let elapsed = moment.duration_since(self.corrected_start());
+        let distance = elapsed.unsigned_abs();
+        let instant = if elapsed.is_negative() {
             self.started_instant.checked_sub(distance)
         } else {
             self.started_instant.checked_add(distance)

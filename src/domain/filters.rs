@@ -142,11 +142,11 @@ impl AccountFilter {
     /// Creates a filter for accounts that need attention under the given rules.
     #[must_use]
     pub fn needing_attention(rules: &HealthRules) -> Self {
-        let mut words: Vec<Box<str>> =
+        let mut values: Vec<Box<str>> =
             STATUSES_NEEDING_ATTENTION.iter().map(|status| status.as_str().into()).collect();
-        words.sort_unstable();
+        values.sort_unstable();
         Self {
-            statuses: Some(FilterValues(words.into())),
+            statuses: Some(FilterValues(values.into())),
             pending_longer_than: Some(rules.abandoned_after),
             ..Self::default()
         }
@@ -167,7 +167,7 @@ impl AccountFilter {
 /// # Errors
 /// `BAD_FILTER` for UNKNOWN, because no upstream can filter by it.
 pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Result<FilterValues, BadInput> {
-    let mut words = Vec::new();
+    let mut values = Vec::new();
     for status in statuses {
         if status == AccountStatus::Unknown {
             return Err(BadInput::new(
@@ -175,9 +175,9 @@ pub fn status_values(statuses: impl IntoIterator<Item = AccountStatus>) -> Resul
                 "`statuses`: UNKNOWN stands for statuses that this version does not know; the upstream cannot filter by it.",
             ));
         }
-        words.push(status.as_str());
+        values.push(status.as_str());
     }
-    FilterValues::new("statuses", words)
+    FilterValues::new("statuses", values)
 }
 
 /// The timestamp that accounts are ordered by.
@@ -245,7 +245,7 @@ pub struct ProviderFilter {
 impl ProviderFilter {
     /// Whether a provider matches. `evaluate` is called only if the filter depends on health.
     pub fn matches(&self, provider: &Provider, evaluate: impl FnOnce() -> HealthVerdict) -> bool {
-        let found = |needle: &String| {
+        let matches_search = |needle: &String| {
             let needle = needle.to_lowercase();
             provider.name.to_lowercase().contains(&needle)
                 || provider.display_name.as_ref().is_some_and(|name| name.to_lowercase().contains(&needle))
@@ -254,7 +254,7 @@ impl ProviderFilter {
             && self.names.as_ref().is_none_or(|wanted| wanted.iter().any(|name| **name == *provider.name))
             && self.statuses.as_ref().is_none_or(|wanted| wanted.contains(&provider.status.kind()))
             && self.connected.is_none_or(|wanted| wanted == provider.connected)
-            && self.search.as_ref().is_none_or(found)
+            && self.search.as_ref().is_none_or(matches_search)
             && self.matches_health(evaluate)
     }
 

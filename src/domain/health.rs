@@ -208,7 +208,9 @@ impl HealthRules {
         let mut verdict = HealthVerdict::from_row(found, UpstreamName::Leadlex, None);
         // A broken integration does not sync, so a stale sync is no further reason.
         let can_sync = matches!(verdict.state, HealthState::Healthy | HealthState::Degraded);
-        if let (true, Some(synced_at), Some(max_age)) = (can_sync, provider.last_sync_at, self.sync_stale_after) {
+        if let (true, Some(synced_at), Some(max_age)) =
+            (can_sync, provider.last_sync_at, self.sync_stale_after)
+        {
             let due_at = after(synced_at, max_age);
             if due_at <= now {
                 verdict.state = HealthState::Degraded;
@@ -240,7 +242,8 @@ impl HealthRules {
         };
         let mut verdict =
             HealthVerdict { changes_at, ..HealthVerdict::from_row(found, UpstreamName::Composio, since) };
-        let has_disabled_reason = verdict.reasons.iter().any(|reason| reason.code == HealthReasonCode::Disabled);
+        let has_disabled_reason =
+            verdict.reasons.iter().any(|reason| reason.code == HealthReasonCode::Disabled);
         for (applies, code) in [
             (account.is_disabled && !has_disabled_reason, HealthReasonCode::Disabled),
             (account.auth_config.is_disabled, HealthReasonCode::AuthConfigDisabled),

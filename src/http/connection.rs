@@ -89,9 +89,9 @@ impl ConnectionServer {
                 // as late.
                 biased;
                 // The end is only recorded if the library refused the request head.
-                ended = connection.as_mut() => {
-                    if let Some(why) = ended.err().and_then(|error| refused(&*error)) {
-                        self.connections.refused(why);
+                result = connection.as_mut() => {
+                    if let Some(reason) = result.err().and_then(|error| refusal_reason(&*error)) {
+                        self.connections.record_refusal(reason);
                     }
                     return;
                 }
@@ -147,7 +147,7 @@ impl ConnectionServer {
 }
 
 /// Returns the reason if the HTTP library itself refused a malformed request head.
-fn refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
+fn refusal_reason(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
     let error = error.downcast_ref::<hyper::Error>()?;
     let inner = error.source().and_then(|source| source.downcast_ref::<io::Error>()?.get_ref());
     if inner.is_some_and(|inner| inner.is::<UriTooLong>()) {
@@ -185,7 +185,7 @@ where
         let mut active_request = self.activity.begin_request(request.version() == Version::HTTP_2);
         let refused = framing::refusal(request.version(), request.headers());
         if refused.is_some() {
-            self.connections.refused(Refused::Malformed);
+            self.connections.record_refusal(Refused::Malformed);
         }
         let (router, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
         let request = request.map(|body| RequestBody { body, activity: Arc::clone(&self.activity) });

@@ -44,7 +44,7 @@ impl HttpError {
     }
 
     /// Adds the reason, for the response and the request log.
-    pub(crate) fn because(self, reason: &'static str) -> Self {
+    pub(crate) fn with_reason(self, reason: &'static str) -> Self {
         Self { reason: Some(reason), ..self }
     }
 
@@ -76,7 +76,7 @@ impl HttpError {
         let message = "The token is missing. Send `Authorization: Bearer <token>`.";
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
             .with(WWW_AUTHENTICATE, "Bearer realm=\"switchboard\"")
-            .because("TOKEN_MISSING")
+            .with_reason("TOKEN_MISSING")
     }
 
     /// Creates a 401: the request's `Authorization` has another scheme than `Bearer`, or only a token.
@@ -112,7 +112,7 @@ impl HttpError {
 
     /// Creates a 401: the token of a running response has expired.
     pub(crate) fn expired() -> Self {
-        Self::bad_credentials("The token has expired.").because("TOKEN_EXPIRED")
+        Self::bad_credentials("The token has expired.").with_reason("TOKEN_EXPIRED")
     }
 
     /// Creates a 401: a WebSocket client sent an operation before `connection_init`.

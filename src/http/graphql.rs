@@ -100,7 +100,8 @@ async fn respond(
         let response = edge.operations.run(operation, rules, caller).await;
         return Ok(single_response(&response, accepted.once(), &head));
     };
-    let after = head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+    let last_event_id =
+        head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
     let context = StreamContext {
         ping: edge.settings.stream_ping(),
         caller: caller.clone(),
@@ -109,7 +110,7 @@ async fn respond(
         shutdown: ShutdownToken::from_extensions(&head.extensions),
         permit: body.into_permit(),
     };
-    Ok(match edge.operations.run_or_subscribe(operation, rules, caller, after).await {
+    Ok(match edge.operations.run_or_subscribe(operation, rules, caller, last_event_id).await {
         OperationOutput::Subscription(subscription) => {
             streaming::subscription_response(streaming, *subscription, context)
         }
@@ -142,8 +143,8 @@ const COMPLETE: Outcome = Outcome::Executed { whole: true };
 fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<HeaderValue>) {
     // The response to a mutation can contain a sign-in page's URL.
     let is_storable = response.outcome == COMPLETE && !response.is_of_mutation();
-    let keeping = if is_storable { "private, no-cache" } else { "no-store" };
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(keeping));
+    let cache_control = if is_storable { "private, no-cache" } else { "no-store" };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     headers.extend(tag.map(|tag| (ETAG, tag)));
     // Age of the oldest part in whole seconds (RFC 9111, 5.1).
     headers.extend(response.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));

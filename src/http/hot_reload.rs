@@ -45,10 +45,10 @@ impl Replacement {
 
 impl Edge {
     /// Waits until this edge is replaced, and returns the new one.
-    pub(super) async fn replaced(&self) -> Self {
+    pub(super) async fn wait_for_replacement(&self) -> Self {
         let mut replacement = self.replacement.0.clone();
-        let found = replacement.wait_for(Option::is_some).await.ok().and_then(|edge| edge.clone());
-        match found {
+        let new_edge = replacement.wait_for(Option::is_some).await.ok().and_then(|edge| edge.clone());
+        match new_edge {
             Some(edge) => edge,
             // Without a sender no replacement can come.
             None => std::future::pending().await,
@@ -98,9 +98,9 @@ impl ReloadableEdge {
         let bodies = self.edge.bodies.with_settings(&parts.settings);
         let (replacement_sender, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
         drop(self.routes.send_replace(traced(routes(edge.clone()), self.tracer.clone())));
-        let before = std::mem::replace(&mut self.edge, edge.clone());
+        let old_edge = std::mem::replace(&mut self.edge, edge.clone());
         // Running subscriptions keep the old engine, but send no new operations to it.
-        before.operations.clear_caches();
+        old_edge.operations.clear_caches();
         std::mem::replace(&mut self.replacement_sender, replacement_sender).send_replace(Some(edge));
     }
 }

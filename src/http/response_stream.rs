@@ -21,14 +21,14 @@ pub(crate) fn response_events(
     transport: Transport,
 ) -> impl Stream<Item = ResponseEvent> + Send + 'static {
     match opened {
-        OperationOutput::Response(response) => stream::iter([once(response)]).left_stream(),
+        OperationOutput::Response(response) => stream::iter([single_event(response)]).left_stream(),
         OperationOutput::Subscription(subscription) => {
             subscription_events(*subscription, transport).right_stream()
         }
     }
 }
 
-fn once(response: OperationResponse) -> ResponseEvent {
+fn single_event(response: OperationResponse) -> ResponseEvent {
     match response.outcome {
         Outcome::Executed { .. } => ResponseEvent::Next(response, None),
         Outcome::Refused | Outcome::MutationNotAllowed | Outcome::Overloaded | Outcome::Crashed => {

@@ -158,7 +158,7 @@ impl Acceptor {
         }
         let permit = Arc::clone(&self.refusal_permits).try_acquire_owned().ok();
         let reason = if permit.is_some() { Refused::Full } else { Refused::Flooded };
-        self.server.connections.refused(reason);
+        self.server.connections.record_refusal(reason);
         Some((self.refusal_server.clone(), permit?))
     }
 }

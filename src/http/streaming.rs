@@ -158,14 +158,14 @@ async fn feed<F: StreamFormat>(
                 None => Frame::Last(F::end()),
             },
             () = sleep_until(silent_until) => Frame::Part(F::heartbeat()),
-            next = edge.replaced() => match next.callers.reauthenticate(&presented, &caller).await {
+            next = edge.wait_for_replacement() => match next.callers.reauthenticate(&presented, &caller).await {
                 Ok(again) => {
                     (edge, caller) = (next, again);
                     continue;
                 }
                 Err(refused) => last(&refused.body()),
             },
-            () = until(caller.expires_at) => last(&HttpError::expired().body()),
+            () = wait_until(caller.expires_at) => last(&HttpError::expired().body()),
             () = shutdown.draining() => last(&HttpError::going_away().body()),
             () = frames.closed() => return Err(StreamError::Disconnected),
         };
@@ -179,9 +179,9 @@ async fn feed<F: StreamFormat>(
 }
 
 /// Waits until a time, or forever without one.
-pub(crate) async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
+pub(crate) async fn wait_until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
         None => std::future::pending().await,
     }
 }

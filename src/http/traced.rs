@@ -20,7 +20,7 @@ async fn follow(State(root): State<RequestTracer>, request: Request, next: Next)
     // The route's pattern instead of the path, which may contain any text.
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let span = root.request(request.method().as_str(), route, request.headers());
-    let response = span.around(next.run(request)).await;
+    let response = span.instrument(next.run(request)).await;
     let status = response.status();
     span.note(SpanAttribute::Status(status.as_u16()));
     if let Some(id) = response.headers().get(X_REQUEST_ID).and_then(|id| id.to_str().ok()) {

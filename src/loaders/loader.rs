@@ -162,7 +162,7 @@ impl Loader<ProviderListKey> for OperationLoader {
                 list.map(|list| list.map(|list| visible_to(&self.view, list))),
             )]))
         };
-        SpanGuard::batch("providers", keys.len()).around(loading).await
+        SpanGuard::batch("providers", keys.len()).instrument(loading).await
     }
 }
 
@@ -183,7 +183,7 @@ impl Loader<AccountByIdKey> for OperationLoader {
             let found = self.sources.accounts_by_id.get(&reader, ids).await;
             Ok(found.into_iter().map(|(id, account)| (AccountByIdKey(id), account)).collect())
         };
-        SpanGuard::batch("accounts by id", keys.len()).around(loading).await
+        SpanGuard::batch("accounts by id", keys.len()).instrument(loading).await
     }
 }
 
@@ -215,7 +215,7 @@ impl Loader<AccountsKey> for OperationLoader {
             }
             Ok(loaded)
         };
-        SpanGuard::batch("accounts", keys.len()).around(loading).await
+        SpanGuard::batch("accounts", keys.len()).instrument(loading).await
     }
 }
 
@@ -246,7 +246,7 @@ impl Loader<CountKey> for OperationLoader {
             }
             Ok(loaded)
         };
-        SpanGuard::batch("counts", keys.len()).around(loading).await
+        SpanGuard::batch("counts", keys.len()).instrument(loading).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Status of both upstreams for one caller, and refreshes on demand.
 //!
-//! Extends [`OperationLoader`] with [`OperationLoader::upstream_overviews`], which reports status and cache statistics, and
-//! [`OperationLoader::refresh`], which expires cached data and reads it again. Both concern only the caller's own
+//! Extends [`OperationLoader`] with [`OperationLoader::upstream_overviews`], which reports status and cache statistics,
+//! and [`OperationLoader::refresh`], which expires cached data and reads it again. Both concern only the caller's own
 //! credentials.
 
 use std::time::Duration;

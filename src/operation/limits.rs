@@ -24,7 +24,11 @@ const NESTING_LISTS: [&str; 4] = ["fields", "interfaces", "possibleTypes", "inpu
 
 /// Returns the first exceeded limit of each kind, over all operations of a document that passed `bounds`.
 pub(crate) fn check(document: &ExecutableDocument, limits: &LimitSettings) -> Vec<GraphqlError> {
-    document.operations.iter().flat_map(|operation| LimitVisitor::over(document, operation, limits)).collect()
+    document
+        .operations
+        .iter()
+        .flat_map(|operation| LimitVisitor::check(document, operation, limits))
+        .collect()
 }
 
 struct LimitVisitor<'a> {
@@ -50,7 +54,7 @@ struct Place {
 }
 
 impl<'a> LimitVisitor<'a> {
-    fn over(
+    fn check(
         document: &'a ExecutableDocument,
         operation: &'a Operation,
         limits: &'a LimitSettings,

@@ -143,13 +143,13 @@ impl PersistedDocuments {
         if let (DocumentName::ManifestId(id), None) = (name, &self.trusted) {
             return refuse_malformed_hash(id);
         }
-        let known = trusted.or_else(|| match (name, &self.automatic) {
+        let document = trusted.or_else(|| match (name, &self.automatic) {
             (DocumentName::Hash(hash), Some(automatic)) if !self.is_enforced() => {
                 automatic.get(&registered_key(tenant, *hash))
             }
             _ => None,
         });
-        known.ok_or_else(|| {
+        document.ok_or_else(|| {
             // Clients compare this exact message.
             Box::new(if self.trusted.is_none() && self.automatic.is_none() {
                 GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
@@ -212,27 +212,27 @@ enum DocumentName {
 
 /// Refuses a `sha256Hash` that is not a hash.
 fn refuse_malformed_hash<T>(written: &str) -> Result<T, Box<GraphqlError>> {
-    let found = match written.chars().count() {
+    let problem = match written.chars().count() {
         64 => "has other characters than hexadecimal digits".to_owned(),
         length => format!("has {length} characters"),
     };
     let message = format!(
-        "`extensions.persistedQuery.sha256Hash` {found}: it must be the SHA-256 of the document's text, 64 hexadecimal digits."
+        "`extensions.persistedQuery.sha256Hash` {problem}: it must be the SHA-256 of the document's text, 64 hexadecimal digits."
     );
     refuse(Code::BadUserInput, &message, "BAD_REQUEST")
 }
 
 impl DocumentName {
     fn of(request: &mut OperationRequest) -> Result<Option<Self>, Box<GraphqlError>> {
-        let bad = |sentence| refuse(Code::BadUserInput, sentence, "BAD_REQUEST");
+        let refuse_malformed = |sentence| refuse(Code::BadUserInput, sentence, "BAD_REQUEST");
         if let Some(id) = request.document_id.take() {
             return match id.strip_prefix(HASH_PREFIX) {
                 None => Ok(Some(Self::Id(id))),
                 Some(digits) => match read_hex(digits) {
                     Some(hash) => Ok(Some(Self::Hash(hash))),
-                    None => {
-                        bad("`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.")
-                    }
+                    None => refuse_malformed(
+                        "`documentId` begins with `sha256:` and has no 64 hexadecimal digits after it.",
+                    ),
                 },
             };
         }
@@ -247,7 +247,9 @@ impl DocumentName {
                 Some(hash) => Ok(Some(Self::Hash(hash))),
                 None => Ok(Some(Self::ManifestId(digits.to_owned()))),
             },
-            _ => bad("`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`."),
+            _ => refuse_malformed(
+                "`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`.",
+            ),
         }
     }
 }

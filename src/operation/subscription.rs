@@ -180,7 +180,7 @@ impl Subscription {
     async fn response_traced(&self, event: Event) -> Option<OperationResponse> {
         let span =
             self.trace_origin.event(self.prepared.resolved.operation.name.as_ref().map(|name| name.as_str()));
-        let response = span.around(self.response(event)).await;
+        let response = span.instrument(self.response(event)).await;
         if let Some(attribute) = response.as_ref().and_then(OperationResponse::failure) {
             span.note(attribute);
         }

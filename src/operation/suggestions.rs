@@ -25,21 +25,21 @@ pub(crate) fn suggestion(schema: &Schema, sentence: &str) -> Option<String> {
         return values.or_else(|| is_quoted.then(|| ". Write it without quotes.".to_owned()));
     }
     let unknown = quoted.next()?;
-    let place = quoted.next()?;
+    let owner = quoted.next()?;
     if sentence.starts_with("Cannot query field") {
-        let parent = schema.types.get(place)?;
+        let parent = schema.types.get(owner)?;
         return in_nodes(schema, parent, unknown).or_else(|| similar(unknown, fields(parent)));
     }
     if sentence.starts_with("Unknown argument") {
-        let (of_type, field) = place.split_once('.')?;
+        let (of_type, field) = owner.split_once('.')?;
         let field = schema.type_field(of_type, field).ok()?;
         return similar(unknown, field.arguments.iter().map(|argument| argument.name.as_str()).collect());
     }
     if sentence.starts_with("Field ") && sentence.contains(" is not defined by type ") {
-        return similar_input_fields(schema, place, unknown);
+        return similar_input_fields(schema, owner, unknown);
     }
     if sentence.starts_with("Value ") && sentence.contains(" does not exist in ") {
-        return enum_values(schema, place);
+        return enum_values(schema, owner);
     }
     None
 }

@@ -20,7 +20,7 @@ use super::errors::{GraphqlError, shortened};
 /// Returns an error for each variable that is used where its type is not allowed.
 pub(crate) fn check(schema: &Schema, document: &ExecutableDocument) -> Vec<GraphqlError> {
     let operations = document.operations.iter();
-    operations.flat_map(|operation| UsageVisitor::over(schema, document, operation, None)).collect()
+    operations.flat_map(|operation| UsageVisitor::check(schema, document, operation, None)).collect()
 }
 
 /// Returns an error for each variable that is null at a position where only an absent value selects the default.
@@ -30,7 +30,7 @@ pub(crate) fn check_nulls(
     operation: &Operation,
     values: &JsonMap,
 ) -> Vec<GraphqlError> {
-    UsageVisitor::over(schema, document, operation, Some(values))
+    UsageVisitor::check(schema, document, operation, Some(values))
 }
 
 struct UsageVisitor<'a> {
@@ -43,7 +43,7 @@ struct UsageVisitor<'a> {
 }
 
 impl<'a> UsageVisitor<'a> {
-    fn over(
+    fn check(
         schema: &'a Schema,
         document: &'a ExecutableDocument,
         operation: &'a Operation,

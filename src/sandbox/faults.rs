@@ -172,7 +172,7 @@ impl Faults {
     ///
     /// # Errors
     /// If the header is invalid.
-    pub(super) fn due(
+    pub(super) fn fault_for(
         &self,
         upstream: EmulatedUpstream,
         headers: &HeaderMap,

@@ -46,7 +46,7 @@ pub(super) async fn handle(
         time: sandbox.now(),
     });
 
-    let fault = match sandbox.inner.faults.due(upstream, &parts.headers, parts.method != Method::GET) {
+    let fault = match sandbox.inner.faults.fault_for(upstream, &parts.headers, parts.method != Method::GET) {
         Ok(fault) => fault.unwrap_or_default(),
         Err(bad) => return (StatusCode::BAD_REQUEST, bad.to_string()).into_response(),
     };

@@ -126,11 +126,12 @@ impl Sandbox {
         // Both versions are written out: nesting would remove the prefix from the logged target.
         let composio = ["/api/v3", "/api/v3.1"].into_iter().fold(Router::new(), |router, version| {
             let path = |rest: &str| format!("{version}/connected_accounts{rest}");
-            let one = get(composio::single).patch(composio_writes::update).delete(composio_writes::delete);
+            let single_account =
+                get(composio::single).patch(composio_writes::update).delete(composio_writes::delete);
             router
                 .route(&path(""), get(composio::list))
                 .route(&path("/link"), post(composio_writes::link))
-                .route(&path("/{id}"), one)
+                .route(&path("/{id}"), single_account)
                 .route(&path("/{id}/status"), patch(composio_writes::status))
                 .route(&path("/{id}/revoke"), post(composio_writes::revoke))
         });

@@ -23,13 +23,13 @@ impl Sandbox {
             self.change_providers(tenant, |rows| rows.iter_mut().for_each(|row| shift_last_sync(row, now)));
             self.change_accounts(tenant, |rows| {
                 let Some(newest) = rows.iter().map(|account| account.created_at).max() else { return };
-                let later = now.duration_since(newest) - NEWEST_AGO;
+                let shift = now.duration_since(newest) - NEWEST_AGO;
                 for account in rows {
-                    let since_made = account.updated_at.duration_since(account.created_at).as_millis();
-                    account.created_at += later;
+                    let change_delay = account.updated_at.duration_since(account.created_at).as_millis();
+                    account.created_at += shift;
                     // Spread the changes between creation and now.
                     let age = now.duration_since(account.created_at).as_millis().max(1);
-                    let changed = i64::try_from(since_made.rem_euclid(age)).unwrap_or_default();
+                    let changed = i64::try_from(change_delay.rem_euclid(age)).unwrap_or_default();
                     account.updated_at = account.created_at + SignedDuration::from_millis(changed);
                 }
             });
@@ -38,12 +38,12 @@ impl Sandbox {
 }
 
 fn shift_last_sync(row: &mut Value, now: Timestamp) {
-    let synced: Option<Timestamp> =
+    let last_sync: Option<Timestamp> =
         row.get("last_sync_at").and_then(Value::as_str).and_then(|text| text.parse().ok());
-    let Some(synced) = synced else { return };
-    let later = now.duration_since(Timestamp::from_second(SYNCED).unwrap_or_default()) - SYNCED_AGO;
+    let Some(last_sync) = last_sync else { return };
+    let shift = now.duration_since(Timestamp::from_second(SYNCED).unwrap_or_default()) - SYNCED_AGO;
     if let Some(value) = row.get_mut("last_sync_at") {
-        *value = Value::String((synced + later).to_string());
+        *value = Value::String((last_sync + shift).to_string());
     }
 }
 
@@ -69,11 +69,11 @@ mod tests {
             accounts.iter().map(|account| account.id.clone()).collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(ids(&accounts), ids(&before));
-        let synced: Vec<Timestamp> = sandbox
+        let last_sync: Vec<Timestamp> = sandbox
             .providers(Tenant::A)
             .iter()
             .filter_map(|row| row.get("last_sync_at")?.as_str()?.parse().ok())
             .collect();
-        assert_eq!(synced.iter().max(), Some(&(now - SYNCED_AGO)));
+        assert_eq!(last_sync.iter().max(), Some(&(now - SYNCED_AGO)));
     }
 }

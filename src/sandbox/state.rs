@@ -9,8 +9,8 @@ use super::CANARY;
 use super::accounts::Account;
 use super::rng::{pick, scatter};
 
-/// Statuses with the same fields: before, during and after the sign-in. Schemes without a sign-in have the same fields in
-/// all of [`PLAIN`].
+/// Statuses with the same fields: before, during and after the sign-in. Schemes without a sign-in have the same fields
+/// in all of [`PLAIN`].
 const OPEN: &[&str] = &["INITIALIZING", "INITIATED"];
 const STARTED: &[&str] = &["INITIATED"];
 const NEW: &[&str] = &["INITIALIZING"];

@@ -76,7 +76,7 @@ impl Connections {
     }
 
     /// Counts a refused connection.
-    pub(crate) fn refused(&self, reason: Refused) {
+    pub(crate) fn record_refusal(&self, reason: Refused) {
         if let Some(count) = self.refused.get(reason as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -112,14 +112,14 @@ mod tests {
     async fn a_full_listener_logs_one_line_a_minute_with_the_number_of_refusals() {
         let connections = Connections::default();
         connections.set_permits(&Arc::new(Semaphore::new(2)), 2);
-        let flood = || (0..100).for_each(|_| connections.refused(Refused::Full));
+        let flood = || (0..100).for_each(|_| connections.record_refusal(Refused::Full));
         let first = logged(flood);
         assert_eq!(first.lines().count(), 1, "{first}");
         assert!(first.contains("WARN") && first.contains("permits=2 refused=1"), "{first}");
-        assert_eq!(logged(|| connections.refused(Refused::Flooded)), "");
+        assert_eq!(logged(|| connections.record_refusal(Refused::Flooded)), "");
         tokio::time::advance(WARNING_INTERVAL).await;
-        let next = logged(|| connections.refused(Refused::Flooded));
+        let next = logged(|| connections.record_refusal(Refused::Flooded));
         assert!(next.contains("refused=101"), "{next}");
-        assert_eq!(logged(|| connections.refused(Refused::Malformed)), "");
+        assert_eq!(logged(|| connections.record_refusal(Refused::Malformed)), "");
     }
 }

@@ -44,7 +44,7 @@ impl Reloads {
     }
 
     /// Counts a reload that was refused.
-    pub fn refused(&self) {
+    pub fn record_refusal(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 }

@@ -184,7 +184,7 @@ impl Requests {
     /// Counts a completed operation. Over a WebSocket it also writes the log line, because there is no HTTP request to
     /// log.
     pub fn operation_ended(&self, record: &RequestRecord, took: Duration) {
-        self.tally(record).ended(record.transport, record.outcome, took);
+        self.tally(record).record_end(record.transport, record.outcome, took);
         if let Some(code) = record.code {
             *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(code).or_default() += 1;
         }

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, RandomState};
 /// Returns a random number between 0 and 1. The standard library seeds each hasher randomly, which is good
 /// enough here and needs no other crate.
 pub(super) fn jitter() -> f64 {
-    let drawn = RandomState::new().hash_one(());
-    f64::from(u32::try_from(drawn >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+    let random = RandomState::new().hash_one(());
+    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

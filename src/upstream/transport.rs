@@ -250,7 +250,7 @@ impl Transport {
                     attempt += 1;
                     let mut request = request.clone();
                     call.propagate_to(&mut request);
-                    let read = call.around(self.attempt(request, permit, deadline, &decode)).await;
+                    let read = call.instrument(self.attempt(request, permit, deadline, &decode)).await;
                     trace(&call, &read);
                     read
                 }

@@ -76,12 +76,12 @@ mod refusals {
 
 /// Creates a 401: the token is invalid.
 fn invalid((reason, message): Refusal) -> HttpError {
-    HttpError::bad_credentials(message).because(reason)
+    HttpError::bad_credentials(message).with_reason(reason)
 }
 
 /// Creates a 403: the token is valid but gives no access.
 fn denied((reason, message): Refusal) -> HttpError {
-    HttpError::forbidden(message).because(reason)
+    HttpError::forbidden(message).with_reason(reason)
 }
 
 /// Verifies the tokens of one issuer.

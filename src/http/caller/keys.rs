@@ -66,14 +66,17 @@ impl KeySet {
     /// Returns the key for a token's `kid`. If the token has no `kid`, or one that no key has while one key has no id,
     /// the only matching key is used (RFC 7517, 4.5: `kid` is optional).
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&DecodingKey> {
-        let fitting = || self.0.iter().filter(|key| key.algorithms.contains(&algorithm));
-        let Some(id) = id else { return only(fitting()) };
-        let is_named = fitting().any(|key| key.id.as_deref() == Some(id));
-        only(fitting().filter(|key| if is_named { key.id.as_deref() == Some(id) } else { key.id.is_none() }))
+        let candidates = || self.0.iter().filter(|key| key.algorithms.contains(&algorithm));
+        let Some(id) = id else { return single_key(candidates()) };
+        let is_named = candidates().any(|key| key.id.as_deref() == Some(id));
+        single_key(
+            candidates()
+                .filter(|key| if is_named { key.id.as_deref() == Some(id) } else { key.id.is_none() }),
+        )
     }
 }
 
-fn only<'a>(mut keys: impl Iterator<Item = &'a Key>) -> Option<&'a DecodingKey> {
+fn single_key<'a>(mut keys: impl Iterator<Item = &'a Key>) -> Option<&'a DecodingKey> {
     match (keys.next(), keys.next()) {
         (Some(only), None) => Some(&only.key),
         _ => None,

@@ -30,8 +30,8 @@ impl PresentedCredentials {
 
     fn headers(&self) -> HeaderMap {
         let Self(values) = self;
-        let shown = NAMES.into_iter().zip(values).filter_map(|(name, value)| Some((name, value.clone()?)));
-        shown.collect()
+        let headers = NAMES.into_iter().zip(values).filter_map(|(name, value)| Some((name, value.clone()?)));
+        headers.collect()
     }
 }
 
@@ -39,12 +39,12 @@ impl Authenticator {
     /// Authenticates a caller again. Fails if its role or tenant has changed.
     pub(crate) async fn reauthenticate(
         &self,
-        shown: &PresentedCredentials,
-        was: &Caller,
+        credentials: &PresentedCredentials,
+        previous: &Caller,
     ) -> Result<Caller, HttpError> {
-        let is = self.authenticate(&shown.headers()).await?;
-        if is.role == was.role && is.tenant == was.tenant {
-            Ok(is)
+        let caller = self.authenticate(&credentials.headers()).await?;
+        if caller.role == previous.role && caller.tenant == previous.tenant {
+            Ok(caller)
         } else {
             Err(HttpError::identity_changed())
         }

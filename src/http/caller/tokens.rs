@@ -101,7 +101,7 @@ impl Tokens {
                 found = Some(caller);
             }
         }
-        found.cloned().ok_or_else(|| HttpError::bad_credentials(UNKNOWN).because("TOKEN_UNKNOWN"))
+        found.cloned().ok_or_else(|| HttpError::bad_credentials(UNKNOWN).with_reason("TOKEN_UNKNOWN"))
     }
 }
 

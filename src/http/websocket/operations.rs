@@ -96,7 +96,7 @@ impl ActiveOperations {
             let requests = Arc::clone(operations.metrics().requests());
             let record = PendingRecord::begin(requests, None, Transport::WebSocket, shutdown);
             let rules = TransportRules { mutations: true };
-            let output = span.around(operations.run_or_subscribe(request, rules, caller, None)).await;
+            let output = span.instrument(operations.run_or_subscribe(request, rules, caller, None)).await;
             record.finish_operation(&RequestRecord { caller: name, ..output.record(Transport::WebSocket) });
             output
         };

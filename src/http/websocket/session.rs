@@ -20,7 +20,7 @@ use crate::http::caller::PresentedCredentials;
 use crate::http::error::HttpError;
 use crate::http::response_stream::ResponseEvent;
 use crate::http::shutdown::ShutdownToken;
-use crate::http::streaming::until;
+use crate::http::streaming::wait_until;
 use crate::operation::request::OperationRequest;
 use crate::telemetry::requests::Transport;
 use crate::telemetry::traces::SpanOrigin;
@@ -39,13 +39,13 @@ pub(super) async fn run(
     origin: SpanOrigin,
 ) {
     let mut token = shutdown.clone();
-    let until = Instant::now() + edge.settings.ws_init_timeout();
+    let deadline = Instant::now() + edge.settings.ws_init_timeout();
     let session = Session {
         socket,
         edge,
         headers: head.headers,
         shutdown,
-        phase: Phase::AwaitingInit { until },
+        phase: Phase::AwaitingInit { deadline },
         operations: ActiveOperations::new(origin, token.clone()),
         is_draining: false,
     };
@@ -68,7 +68,7 @@ struct Session {
 
 enum Phase {
     /// The client is not authenticated.
-    AwaitingInit { until: Instant },
+    AwaitingInit { deadline: Instant },
     /// The client is authenticated.
     Acknowledged {
         caller: Box<Caller>,
@@ -87,30 +87,30 @@ impl Session {
         };
         self.operations.clear();
         let Some(frame) = end.frame() else { return };
-        let farewell = async {
+        let close = async {
             // Reads until the client closes too: closing a socket with unread data would discard the close frame (RFC
             // 1122, 4.2.2.13).
             if self.socket.send(Message::Close(Some(frame))).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.recv().await {}
             }
         };
-        let _ = timeout(CLOSE_TIMEOUT, farewell).await;
+        let _ = timeout(CLOSE_TIMEOUT, close).await;
     }
 
     async fn step(&mut self) -> Result<(), SessionEnd> {
-        let (over_at, ping_at) = match &self.phase {
-            Phase::AwaitingInit { until } => (Some(*until), None),
+        let (ends_at, ping_at) = match &self.phase {
+            Phase::AwaitingInit { deadline } => (Some(*deadline), None),
             Phase::Acknowledged { caller, ping_at, .. } => (caller.expires_at, Some(*ping_at)),
         };
         tokio::select! {
             // In this order, so that messages which arrived while another was being sent do not count as silence.
             biased;
             () = self.shutdown.draining(), if !self.is_draining => self.is_draining = true,
-            () = until(over_at) => return Err(self.timeout_end()),
-            next = self.edge.replaced() => self.switch_configuration(next).await?,
+            () = wait_until(ends_at) => return Err(self.timeout_end()),
+            next = self.edge.wait_for_replacement() => self.switch_configuration(next).await?,
             received = self.socket.recv() => self.receive(received).await?,
             Some((id, event)) = self.operations.next() => self.send_event(&id, event).await?,
-            () = until(ping_at) => self.ping().await?,
+            () = wait_until(ping_at) => self.ping().await?,
         }
         if self.is_draining && !self.operations.has_pending_responses() {
             return Err(SessionEnd::going_away());
@@ -219,12 +219,12 @@ impl Session {
 
     /// Pings the client. Fails if the previous ping was not answered.
     async fn ping(&mut self) -> Result<(), SessionEnd> {
-        let every = self.edge.settings.stream_ping();
+        let interval = self.edge.settings.stream_ping();
         if let Phase::Acknowledged { ping_at, is_pong_due, .. } = &mut self.phase {
             if std::mem::replace(is_pong_due, true) {
                 return Err(SessionEnd::Disconnected);
             }
-            *ping_at = Instant::now() + every;
+            *ping_at = Instant::now() + interval;
         }
         self.send(messages::PING).await
     }

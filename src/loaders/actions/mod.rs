@@ -243,10 +243,10 @@ impl Write<'_> {
             }
             ActionRequest::Connect { .. } | ActionRequest::Reconnect { .. } => return Err(internal().into()),
         };
-        self.settle(started_at, &written).await;
+        self.record_write(started_at, &written).await;
         match written {
             Ok(()) => {}
-            Err(error) if error.is_outcome_unknown() => self.confirm(id).await?,
+            Err(error) if error.is_outcome_unknown() => self.confirm_by_reading(id).await?,
             Err(error) => return Err(refusal(&self.request, Some(id), error)),
         }
         let is_removed = matches!(self.request, ActionRequest::Remove { .. });
@@ -289,7 +289,7 @@ impl Write<'_> {
         };
         let (client, started_at) = (self.context.sources.lists.client(), Instant::now());
         let started = client.start_link(&self.reader.credential, &link).await;
-        self.settle(started_at, &started).await;
+        self.record_write(started_at, &started).await;
         match started {
             Ok(link) if is_safe(&link) => Ok(ActionResult {
                 account: Some(link.account_id.clone()),
@@ -306,15 +306,15 @@ impl Write<'_> {
 
     /// Reads an account as the caller sees it, and returns whether it is fresh.
     async fn find(&self, id: &str) -> Result<(SharedAccount, bool), ActionError> {
-        let mut found = self.context.sources.accounts_by_id.get(&self.reader, [Box::from(id)]).await;
-        let found = found.remove(id).unwrap_or_else(|| Err(internal()))?;
+        let mut results = self.context.sources.accounts_by_id.get(&self.reader, [Box::from(id)]).await;
+        let found = results.remove(id).unwrap_or_else(|| Err(internal()))?;
         // A value from before an expiry is never `Fresh`, and is returned only if the fetch fails.
         let is_current = found.freshness.state == FreshnessState::Fresh;
         found.value.map(|account| (account, is_current)).ok_or_else(|| not_found().into())
     }
 
     /// Reads an account after a write that was not confirmed, and compares it with what was requested.
-    async fn confirm(&self, id: &str) -> Result<(), ActionError> {
+    async fn confirm_by_reading(&self, id: &str) -> Result<(), ActionError> {
         match self.find(id).await {
             Ok((account, true)) if self.request.is_applied(Some(&account)) => Ok(()),
             Ok((account, true)) => Err(unknown(&self.request, Some(&account)).into()),
@@ -327,7 +327,7 @@ impl Write<'_> {
 
     /// Records a write. Expires the tenant's accounts, unless the write cannot have changed anything or shown that
     /// cached data is outdated.
-    async fn settle<T>(&self, started_at: Instant, written: &Result<T, UpstreamError>) {
+    async fn record_write<T>(&self, started_at: Instant, written: &Result<T, UpstreamError>) {
         self.context.stats.record_write(self.request.action().name(), started_at, written);
         let is_unchanged = written.as_ref().is_err_and(|error| {
             !error.is_outcome_unknown() && !matches!(error.status, Some(400 | 404 | 409 | 422))

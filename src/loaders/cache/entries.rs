@@ -130,7 +130,7 @@ where
     /// Returns the state of a key. `refresh` is set for one caller only.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let now = self.now();
-        let Some(entry) = self.usable(key, now) else {
+        let Some(entry) = self.usable_entry(key, now) else {
             return CacheLookup::Missing;
         };
         if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
@@ -141,14 +141,14 @@ where
             let is_hot = entry.reads.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_READS;
             let is_early = now >= entry.early_refresh_at() && !entry.is_fresh_only;
             let refresh = is_early && is_hot && !is_deferred && entry.claim_refresh();
-            return CacheLookup::Fresh { cached: self.cached(&entry, now), refresh };
+            return CacheLookup::Fresh { cached: self.to_cached(&entry, now), refresh };
         }
         if is_deferred {
-            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh: false, is_deferred };
+            return CacheLookup::Stale { cached: self.to_cached(&entry, now), refresh: false, is_deferred };
         }
         if now < self.revalidate_until(&entry) {
             let refresh = entry.claim_refresh();
-            return CacheLookup::Stale { cached: self.cached(&entry, now), refresh, is_deferred };
+            return CacheLookup::Stale { cached: self.to_cached(&entry, now), refresh, is_deferred };
         }
         CacheLookup::Old
     }
@@ -162,15 +162,15 @@ where
     /// Returns the value of a key if it is fresh, without counting a read.
     pub(crate) fn peek(&self, key: &K) -> Option<Cached<V>> {
         let now = self.now();
-        let entry = self.usable(key, now).filter(|entry| now < entry.fresh_until)?;
+        let entry = self.usable_entry(key, now).filter(|entry| now < entry.fresh_until)?;
         let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
-        is_current.then(|| self.cached(&entry, now))
+        is_current.then(|| self.to_cached(&entry, now))
     }
 
     /// Whether the value of a key can be served without waiting for a fetch.
     pub(crate) fn is_available(&self, key: &K) -> bool {
         let now = self.now();
-        self.usable(key, now).is_some_and(|entry| {
+        self.usable_entry(key, now).is_some_and(|entry| {
             let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
             let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
             is_current && (is_deferred || now < self.revalidate_until(&entry))
@@ -183,7 +183,7 @@ where
         let max_jitter = f64::from(self.upstream_cache.settings.jitter_percent.min(100)) / 100.0;
         let fresh_until = began.at + fresh_for.mul_f64(1.0 - max_jitter * fastrand::f64());
         let entry = Entry::new(value, began.epoch, began.at, fresh_until);
-        let mut cached = self.cached(&entry, self.now());
+        let mut cached = self.to_cached(&entry, self.now());
         // For the callers that waited, the newest value is fresh even if its lifetime has ended.
         cached.freshness.state = FreshnessState::Fresh;
         if fresh_until <= self.now() {
@@ -205,7 +205,7 @@ where
         fresh_for: Duration,
     ) -> Cached<V> {
         let entry = Entry::new(value, began.epoch, began.at, began.at + fresh_for);
-        let cached = self.cached(&entry, self.now());
+        let cached = self.to_cached(&entry, self.now());
         self.put(key, Entry { is_fresh_only: true, ..entry });
         cached
     }
@@ -233,7 +233,7 @@ where
             return None;
         }
         let now = self.now();
-        let mut entry = self.usable(key, now)?;
+        let mut entry = self.usable_entry(key, now)?;
         let requested_delay = error.retry_after.unwrap_or_default();
         let delay = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
             requested_delay
@@ -249,7 +249,7 @@ where
             entry.fresh_until = entry.fresh_until.min(now);
         }
         entry.is_refreshing = Arc::default();
-        let cached = self.cached(&entry, now);
+        let cached = self.to_cached(&entry, now);
         self.put(key.clone(), entry);
         Some(cached)
     }
@@ -266,17 +266,17 @@ where
     /// Returns the usable value of a key for a caller that stops waiting. The fetch continues.
     pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
         let now = self.now();
-        let mut entry = self.usable(key, now)?;
+        let mut entry = self.usable_entry(key, now)?;
         if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
             // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.fresh_until = entry.fresh_until.min(now);
         }
-        Some(self.cached(&entry, now))
+        Some(self.to_cached(&entry, now))
     }
 
     /// Returns the number of entries and their weight in bytes, after pending evictions.
     #[cfg(test)]
-    pub(crate) fn settled(&self) -> (u64, u64) {
+    pub(crate) fn settled_size(&self) -> (u64, u64) {
         self.entries.run_pending_tasks();
         (self.entries.entry_count(), self.entries.weighted_size())
     }
@@ -304,7 +304,7 @@ where
         }
     }
 
-    fn usable(&self, key: &K, now: Instant) -> Option<Entry<V>> {
+    fn usable_entry(&self, key: &K, now: Instant) -> Option<Entry<V>> {
         dependencies::record(key);
         let entry = self.entries.get(key)?;
         if !self.upstream_cache.may_serve(&key.credential(), entry.epoch) {
@@ -330,7 +330,7 @@ where
         entry.fresh_until + self.upstream_cache.settings.stale_if_error()
     }
 
-    fn cached(&self, entry: &Entry<V>, now: Instant) -> Cached<V> {
+    fn to_cached(&self, entry: &Entry<V>, now: Instant) -> Cached<V> {
         let state = match entry.failures {
             _ if now < entry.fresh_until => FreshnessState::Fresh,
             0 => FreshnessState::Stale,

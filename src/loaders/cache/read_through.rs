@@ -198,8 +198,8 @@ where
     }
 
     #[cfg(test)]
-    fn settled(&self) -> (u64, u64) {
-        self.entries.settled()
+    fn settled_size(&self) -> (u64, u64) {
+        self.entries.settled_size()
     }
 
     /// Returns the cached value of a key, or fetches it once for all concurrent callers. `fetch` returns the value and

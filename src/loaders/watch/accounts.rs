@@ -176,11 +176,11 @@ impl AccountPoller {
             .filter_map(|row| seen.transition(row))
             .collect();
         let added = changes.iter().filter(|states| matches!(states, Transition::Added(_))).count() as u64;
-        let has_fewer = match (total_before, read.total) {
+        let has_removals = match (total_before, read.total) {
             (Some(before), Some(now)) => now < before + added,
             _ => false,
         };
-        let removed = match has_fewer {
+        let removed = match has_removals {
             true => self.removed(seen, &read, &first).await?,
             false => Vec::new(),
         };
@@ -199,18 +199,18 @@ impl AccountPoller {
         read: &ListHead,
         first: &Cached<Arc<Page>>,
     ) -> Result<Vec<SharedAccount>, UpstreamError> {
-        let walked;
-        let whole = if read.is_whole {
+        let reread;
+        let whole_list = if read.is_whole {
             read
         } else {
-            walked = self.read(first, |_| false).await?;
-            &walked
+            reread = self.read(first, |_| false).await?;
+            &reread
         };
-        let is_consistent = whole.total.is_none_or(|total| total == whole.rows.len() as u64);
-        if !whole.is_whole || !is_consistent {
+        let is_consistent = whole_list.total.is_none_or(|total| total == whole_list.rows.len() as u64);
+        if !whole_list.is_whole || !is_consistent {
             return Ok(Vec::new());
         }
-        let listed_ids: HashSet<&str> = whole.rows.iter().map(|account| &*account.id).collect();
+        let listed_ids: HashSet<&str> = whole_list.rows.iter().map(|account| &*account.id).collect();
         let mut removed: Vec<SharedAccount> =
             seen.accounts.values().filter(|account| !listed_ids.contains(&*account.id)).cloned().collect();
         removed.sort_by(|a, b| a.id.cmp(&b.id));

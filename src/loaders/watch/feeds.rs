@@ -203,9 +203,10 @@ impl<U: Upstream, E: Send + Sync + 'static> PolledFeeds<U, E> {
     {
         let mut feeds_by_poller = (self.feeds)(&self.owner).lock().unwrap_or_else(PoisonError::into_inner);
         let views = feeds_by_poller.get(&self.key).into_iter().flat_map(HashMap::keys);
-        let own: Vec<_> = views.filter_map(|view| Some((view.clone(), poller.for_view(view)?))).collect();
+        let own_pollers: Vec<_> =
+            views.filter_map(|view| Some((view.clone(), poller.for_view(view)?))).collect();
         let mut moved = Vec::new();
-        for (view, poller) in own {
+        for (view, poller) in own_pollers {
             let feed = feeds_by_poller.get_mut(&self.key).and_then(|views| views.remove(&view));
             let key = (self.key.0, view.clone());
             if let Some(feed) = feed {
@@ -250,11 +251,11 @@ async fn poll_until_unused<W: Poller>(
     let mut cause = ChangeCause::Poll;
     while !feeds.remove_unused(linger) {
         expiries.mark_unchanged();
-        let poll_result = origin.poll(W::Upstream::NAME).around(poller.poll(cause)).await;
+        let poll_result = origin.poll(W::Upstream::NAME).instrument(poller.poll(cause)).await;
         let next_at = match poll_result {
             Ok(PollResult { changes, next_at }) => {
-                for (poller, own) in feeds.split(&poller) {
-                    start(poller, own, expiries.clone(), clock, origin.clone());
+                for (poller, own_feeds) in feeds.split(&poller) {
+                    start(poller, own_feeds, expiries.clone(), clock, origin.clone());
                 }
                 feeds.publish(changes);
                 next_at.max(clock.instant_now() + POLL_INTERVAL_MIN)

@@ -40,7 +40,7 @@ impl Representations {
                 let name = members.iter().find(|(name, _)| name == "__typename").map(|(_, value)| &**value);
                 match name {
                     Some(Literal::String(name)) => self.add(Some(name)),
-                    Some(Literal::Variable(variable)) => self.named(variables.get(variable.as_str())),
+                    Some(Literal::Variable(variable)) => self.add_value(variables.get(variable.as_str())),
                     _ => self.add(None),
                 }
             }
@@ -50,12 +50,12 @@ impl Representations {
 
     fn value(&mut self, representation: &Value) {
         match representation {
-            Value::Object(members) => self.named(members.get("__typename")),
+            Value::Object(members) => self.add_value(members.get("__typename")),
             _ => self.add(None),
         }
     }
 
-    fn named(&mut self, name: Option<&Value>) {
+    fn add_value(&mut self, name: Option<&Value>) {
         match name {
             Some(Value::String(name)) => self.add(Some(name)),
             _ => self.add(None),

@@ -55,7 +55,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn ended(&self, transport: Transport, outcome: Outcome, took: Duration) {
+    pub(super) fn record_end(&self, transport: Transport, outcome: Outcome, took: Duration) {
         let count = self.ended.get(transport as usize).and_then(|outcomes| outcomes.get(outcome as usize));
         if let Some(count) = count {
             count.fetch_add(1, Ordering::Relaxed);
@@ -111,13 +111,13 @@ impl Names {
         let distinct = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
         let tally = match (name, distinct) {
             (None, _) => Arc::clone(&self.anonymous),
-            (Some(_), Some(name)) => self.named(name),
+            (Some(_), Some(name)) => self.tally_of(name),
             (Some(_), None) => Arc::clone(&self.other),
         };
         Operation { plain_name: plain.map(Into::into), kind, tally }
     }
 
-    fn named(&self, name: &str) -> Arc<Tally> {
+    fn tally_of(&self, name: &str) -> Arc<Tally> {
         if let Some(known) = self.named.read().unwrap_or_else(PoisonError::into_inner).get(name) {
             return Arc::clone(known);
         }

@@ -85,8 +85,8 @@ impl RequestTracer {
         let builder = builder(name, SpanKind::Server).with_attributes(attributes);
         let parent =
             remote.map_or_else(Context::new, |remote| Context::new().with_remote_span_context(remote));
-        let open = self.open(builder, &parent);
-        if has_remote || open.is_recorded() { open } else { SpanGuard::default() }
+        let span = self.open(builder, &parent);
+        if has_remote || span.is_recorded() { span } else { SpanGuard::default() }
     }
 
     fn open(&self, builder: SpanBuilder, parent: &Context) -> SpanGuard {
@@ -124,13 +124,13 @@ impl SpanGuard {
         let attributes =
             [KeyValue::new("switchboard.batch.of", kind), KeyValue::new("switchboard.batch.keys", keys)];
         let builder = builder(format!("batch {kind}"), SpanKind::Internal).with_attributes(attributes);
-        let mut open = Self::child(builder);
-        if let Some(context) = &mut open.context {
+        let mut span = Self::child(builder);
+        if let Some(context) = &mut span.context {
             let calls = Calls::default();
             *context = context.with_value(calls.clone());
-            open.calls = Some(calls);
+            span.calls = Some(calls);
         }
-        open
+        span
     }
 
     /// Starts the span of an upstream call. `repetition` is 0 for the first attempt, 1 for the first retry.
@@ -142,11 +142,11 @@ impl SpanGuard {
         let repeated = (repetition > 0).then_some(i64::from(repetition));
         attributes.extend(repeated.map(|times| KeyValue::new("http.request.resend_count", times)));
         let builder = builder(format!("GET {upstream}"), SpanKind::Client).with_attributes(attributes);
-        let open = Self::child(builder);
-        if let Some(Calls(calls)) = open.context.as_ref().and_then(Context::get) {
+        let span = Self::child(builder);
+        if let Some(Calls(calls)) = span.context.as_ref().and_then(Context::get) {
             calls.fetch_add(1, Ordering::Relaxed);
         }
-        open
+        span
     }
 
     /// Starts a child of the current span, if there is one.
@@ -161,7 +161,7 @@ impl SpanGuard {
     }
 
     /// Runs a future with this span as the current one.
-    pub(crate) fn around<F: Future>(&self, future: F) -> WithContext<F> {
+    pub(crate) fn instrument<F: Future>(&self, future: F) -> WithContext<F> {
         future.with_context(self.context.clone().unwrap_or_else(Context::current))
     }
 
@@ -215,9 +215,9 @@ impl SpanOrigin {
 
     /// Starts the span of a subscription's event.
     pub(crate) fn event(&self, name: Option<&str>) -> SpanGuard {
-        let open = self.begin(builder("event", SpanKind::Internal));
-        open.note(SpanAttribute::Operation { kind: "subscription", name });
-        open
+        let span = self.begin(builder("event", SpanKind::Internal));
+        span.note(SpanAttribute::Operation { kind: "subscription", name });
+        span
     }
 
     /// Starts the span of a poll for changes.

@@ -367,7 +367,7 @@ async fn cached_values_stay_within_the_limit_and_are_counted() {
         let began = test_cache.cache.begin(&name(number));
         test_cache.cache.store(name(number), Arc::from("x".repeat(1_024)), began, Duration::from_secs(9));
     }
-    let (entries, weight) = test_cache.cache.settled();
+    let (entries, weight) = test_cache.cache.settled_size();
     assert!(weight <= 64 * 1024 && entries > 10, "{entries} entries of {weight} bytes");
     assert_eq!(test_cache.upstream_cache.statistics(&name(0).credential()).entries, entries);
 }

@@ -214,13 +214,13 @@ impl<U: Upstream> SharedRead<'_, U> {
         V: DeserializeOwned,
     {
         let settings = self.replicas.settings();
-        let until = Instant::now() + settings.result_wait();
+        let give_up_at = Instant::now() + settings.result_wait();
         // Consecutive commands share one command's timeout, which bounds the delay by a slow store.
-        let mut by = Instant::now() + settings.timeout() + SLACK;
-        let (mut step, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
+        let mut command_deadline = Instant::now() + settings.timeout() + SLACK;
+        let (mut pause, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
         loop {
             let batch = self.batch(request);
-            let Some(lookup) = in_time(by, self.look_up(request, &batch)).await else {
+            let Some(lookup) = in_time(command_deadline, self.look_up(request, &batch)).await else {
                 return ReadPlan::Alone;
             };
             if std::mem::take(&mut is_first) {
@@ -232,7 +232,7 @@ impl<U: Upstream> SharedRead<'_, U> {
                 return ReadPlan::Alone;
             }
             match lookup.holder {
-                Some(holder) if Instant::now() >= until => {
+                Some(holder) if Instant::now() >= give_up_at => {
                     // A lease must expire, so the stored value gets an expiry in case it has none.
                     let (key, ttl) = (batch.lease_key, settings.lease_ttl());
                     self.replicas.extend(Entry { key, value: holder, ttl }).await;
@@ -240,9 +240,9 @@ impl<U: Upstream> SharedRead<'_, U> {
                 }
                 Some(holder) => {
                     waited_for = Some(holder);
-                    tokio::time::sleep(step).await;
-                    step = (step * 3 / 2).min(STEP_MAX);
-                    by = Instant::now() + settings.timeout() + SLACK;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 3 / 2).min(STEP_MAX);
+                    command_deadline = Instant::now() + settings.timeout() + SLACK;
                     continue;
                 }
                 None => {}
@@ -252,7 +252,7 @@ impl<U: Upstream> SharedRead<'_, U> {
             }
             let generation = lookup.generation;
             let lease_key = async { Some(self.replicas.acquire_lease(batch.lease_key.clone()).await) };
-            match in_time(by, lease_key).await {
+            match in_time(command_deadline, lease_key).await {
                 // Another replica acquired the lease first, or the stored value is not a lease.
                 Some(LeaseAttempt::Taken) if attempts < LEASE_ATTEMPTS_MAX => attempts += 1,
                 Some(LeaseAttempt::Taken) => return ReadPlan::Fetch(generation, None),
@@ -260,7 +260,7 @@ impl<U: Upstream> SharedRead<'_, U> {
                 None | Some(LeaseAttempt::Unavailable) => return ReadPlan::Fetch(generation, None),
                 Some(LeaseAttempt::Acquired(lease)) => {
                     // The previous holder may have stored its values since the last lookup.
-                    let lookup = in_time(by, self.look_up(request, &batch)).await;
+                    let lookup = in_time(command_deadline, self.look_up(request, &batch)).await;
                     let generation = lookup.as_ref().map_or(generation, |lookup| lookup.generation);
                     if let Some(lookup) = lookup {
                         request.take_found(lookup.found, &mut result.values);
