@@ -17,6 +17,7 @@ const IMAGE = BUILT ?? 'switchboard:image-test';
 const NETWORK = 'switchboard-image-test';
 const SANDBOX = 'switchboard-image-test-sandbox';
 const SERVE = 'switchboard-image-test-serve';
+const DEMO = 'switchboard-image-test-demo';
 const HARDENED = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
 const QUERY = '{ providers(first: 3) { nodes { name } } connectedAccounts(first: 3) { nodes { userId } } }';
 
@@ -75,7 +76,7 @@ describe('the image', () => {
   };
 
   const cleanUp = async () => {
-    await docker('rm', '--force', '--volumes', SERVE, SANDBOX).catch(() => {});
+    await docker('rm', '--force', '--volumes', SERVE, SANDBOX, DEMO).catch(() => {});
     await docker('network', 'rm', NETWORK).catch(() => {});
   };
 
@@ -133,6 +134,16 @@ describe('the image', () => {
     assert.equal(body.data.providers.nodes.length, 3);
     assert.equal(body.data.connectedAccounts.nodes.length, 3);
     assert.equal((await post(graph, 'swb_wrong', QUERY)).status, 401);
+  });
+
+  test('serves the demo, to clients with the token that it prints', async () => {
+    const port = await freePort();
+    const address = ['-p', `127.0.0.1:${port}:8080`];
+    await docker('run', '-d', '--name', DEMO, ...HARDENED, ...address, IMAGE, 'demo', '--listen', '0.0.0.0:8080');
+    const token = await until('the demo prints a token', async () => /swb_[\w-]+/.exec(await logs(DEMO))?.[0]);
+    const { status, body } = await post(`http://127.0.0.1:${port}`, token, QUERY);
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.equal((await post(`http://127.0.0.1:${port}`, 'swb_wrong', QUERY)).status, 401);
   });
 
   test('becomes healthy by its own health check', async () => {
