@@ -50,7 +50,7 @@ const bookmarks = `
 
 /** As a subgraph of Apollo Federation. */
 export const subgraph = {
-  schema: buildSubgraphSchema({
+  schema: buildSubgraphSchema([{
     typeDefs: parse(`
       extend schema @link(url: "https://specs.apollo.dev/federation/v2.9", import: ["@key", "@shareable"])
       ${types('connectedAccountId', { key: (field) => `@key(fields: "${field}")`, shared: '@shareable' })}
@@ -61,7 +61,7 @@ export const subgraph = {
       ConnectedAccount: { __resolveReference: ({ connectedAccountId }) => noted({ connectedAccountId }) },
       Node: { __resolveType: () => 'User' },
     },
-  }),
+  }]),
   rootValue: {
     ...roots,
     bookmarks: ({ providers, toolkits }) => ({
