@@ -90,7 +90,9 @@ impl State {
             operations.invalid_trusted_documents().into_iter().filter(is_new).collect(),
         )?;
         let edge = EdgeParts {
-            operations: operations.keeping_registered_documents(self.edge.operations()),
+            operations: operations
+                .keeping_registered_documents(self.edge.operations())
+                .keeping_usage_of(self.edge.operations()),
             callers: callers(&next)?.reusing_keys_of(self.edge.callers()),
             webhooks: webhooks(&next),
             settings: next.http.clone(),

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::domain::clock::Clock;
 use crate::domain::upstream_name::UpstreamName;
 use crate::graphql::graph::Graph;
+use crate::http::caller::settings::AuthMode;
 use crate::loaders::actions::AccountActions;
 use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::data_sources::DataSources;
@@ -53,6 +54,9 @@ pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyh
     let operations = operations.context("the schema is not valid")?;
     let limits = config.limits.clone();
     let operations = operations.with_limits(limits, config.connections.clone(), config.lists.clone());
+    let tokens: &[_] = if config.auth.mode == AuthMode::Tokens { &config.auth.tokens } else { &[] };
+    let tokens = tokens.iter().map(|token| (token.name.as_str().into(), token.rate_limits()));
+    let operations = operations.with_rate_limits(&config.rate_limits, tokens);
     Ok(operations.with_documents(&config.documents, config.trusted_documents().cloned()))
 }
 

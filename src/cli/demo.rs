@@ -97,6 +97,9 @@ fn require_token(token: &NewToken, config: &mut Config) {
         role: RoleName::Admin,
         tenant: "default".to_owned(),
         user_id: String::new(),
+        rate_limit_requests: 0,
+        rate_limit_complexity: 0,
+        rate_limit_upstream_calls: 0,
     }];
 }
 

@@ -18,6 +18,7 @@ use crate::http::caller::keys;
 use crate::http::caller::settings::{AuthMode, JwtSettings, TokenSettings};
 use crate::http::caller::tokens::InvalidTokenEntry;
 use crate::http::webhook;
+use crate::operation::rate_limits::settings::RateLimits;
 
 /// Name of the tenant of the plain `upstream.*.api_key` settings.
 const DEFAULT: &str = "default";
@@ -130,6 +131,15 @@ fn tokens(config: &Config, values: &mut SettingValues<'_>) {
 }
 
 fn validate_token(token: &TokenSettings, entry: &mut SettingValues<'_>) {
+    for (name, limit) in [
+        ("rate_limit_requests", token.rate_limit_requests),
+        ("rate_limit_complexity", token.rate_limit_complexity),
+        ("rate_limit_upstream_calls", token.rate_limit_upstream_calls),
+    ] {
+        if limit > RateLimits::MAX.cast_unsigned() {
+            entry.reject(name, format!("{limit} is out of range: it takes 0 to {}", RateLimits::MAX));
+        }
+    }
     if let Err(bad) = token.digest() {
         entry.reject("sha256", bad.to_string());
     }

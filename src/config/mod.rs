@@ -44,6 +44,7 @@ use crate::http::webhook::settings::WebhookSettings;
 use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::TrustedDocuments;
+use crate::operation::rate_limits::settings::RateLimitSettings;
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::LogSettings;
@@ -68,6 +69,8 @@ pub struct Config {
     pub server: ServerSettings,
     /// `[limits]`
     pub limits: LimitSettings,
+    /// `[rate_limits]`
+    pub rate_limits: RateLimitSettings,
     /// `[documents]`
     pub documents: DocumentSettings,
     /// `[auth]`

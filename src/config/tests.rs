@@ -130,7 +130,7 @@ fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
         ("[http]\nport = 80", "did you mean http.listen?"),
         (
             "[zzzzzzzz]\nyyyyyyyy = \"x\"",
-            "the sections are http, server, limits, documents, ops, auth, auth.jwt, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
+            "the sections are http, server, limits, rate_limits, rate_limits.admin, rate_limits.member, documents, ops, auth, auth.jwt, upstream.leadlex, upstream.leadlex.quota, upstream.leadlex.concurrency, upstream.leadlex.breaker, upstream.leadlex.retry, upstream.composio, upstream.composio.quota, upstream.composio.concurrency, upstream.composio.breaker, upstream.composio.retry, cache",
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),
         ("[composio]\napi_key = \"x\"", "did you mean upstream.composio.api_key?"),

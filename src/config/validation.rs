@@ -25,6 +25,7 @@ use crate::http::settings::{HttpSettings, ServerSettings};
 use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::TrustedDocuments;
+use crate::operation::rate_limits::settings::{RateLimitSettings, RateLimits};
 use crate::operation::settings::{DocumentSettings, LimitSettings};
 use crate::replicas::settings::ReplicaSettings;
 use crate::telemetry::metrics::MetricsSettings;
@@ -43,6 +44,8 @@ fn ranges(section: &str) -> Ranges {
         "http" => HttpSettings::RANGES,
         "server" => ServerSettings::RANGES,
         "limits" => LimitSettings::RANGES,
+        "rate_limits" => RateLimitSettings::RANGES,
+        "rate_limits.admin" | "rate_limits.member" => RateLimits::RANGES,
         "documents" => DocumentSettings::RANGES,
         "auth.jwt" => JwtSettings::RANGES,
         "cache" => CacheSettings::RANGES,

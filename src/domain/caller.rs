@@ -53,6 +53,10 @@ impl Tenant {
     }
 }
 
+/// The identity of a caller in counts over time: its tenant, its view (the role, and the user of a MEMBER) and its name, which is
+/// that of its token or the subject of its JWT.
+pub type CallerKey = (TenantFingerprints, View, Arc<str>);
+
 /// A caller of one operation.
 #[derive(Debug, Clone)]
 pub struct Caller {
@@ -77,6 +81,13 @@ impl Caller {
     #[must_use]
     pub fn member(name: &str, user_id: MemberId, tenant: Tenant) -> Self {
         Self { role: Role::Member(user_id), ..Self::admin(name, tenant) }
+    }
+
+    /// Returns the caller's identity in counts over time.
+    #[must_use]
+    #[cfg_attr(not(internal_docs), doc(hidden))]
+    pub fn key(&self) -> CallerKey {
+        (self.tenant.fingerprints(), self.view(), Arc::clone(&self.name))
     }
 
     /// Returns the caller's view of its tenant: part of the key of every cached response.

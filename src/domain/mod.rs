@@ -12,6 +12,7 @@ pub mod change;
 pub mod clock;
 pub mod connection_state;
 pub mod credential;
+pub mod error_behavior;
 pub mod filters;
 pub mod global_id;
 pub mod health;

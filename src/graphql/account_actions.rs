@@ -12,6 +12,7 @@ use super::action_payloads::{
     CreateConnectLinkPayload, Payload, ReconnectAccountPayload, RemoveAccountPayload, RenameAccountPayload,
     RevokeAccountPayload, SetAccountEnabledPayload,
 };
+use super::error_behavior::is_halted;
 use super::errors::FieldError;
 use super::operation_context::operation;
 use crate::loaders::actions::outcome::ActionError;
@@ -101,7 +102,7 @@ impl AccountMutations {
             input;
         let options = LinkOptions { user_id, alias, callback_url };
         let request = ActionRequest::Connect { auth_config_id: auth_config_id.0, options };
-        Some(act(ctx, client_mutation_id, request).await.map(CreateConnectLinkPayload))
+        Some(act(ctx, client_mutation_id, request).await?.map(CreateConnectLinkPayload))
     }
 
     /// Starts a new sign-in in place of an account that is broken. Composio creates a new account and leaves the old
@@ -115,7 +116,7 @@ impl AccountMutations {
         let ReconnectAccountInput { client_mutation_id, id, user_id, alias, callback_url } = input;
         let options = LinkOptions { user_id, alias, callback_url };
         let request = ActionRequest::Reconnect { id: id.0, options };
-        Some(act(ctx, client_mutation_id, request).await.map(ReconnectAccountPayload))
+        Some(act(ctx, client_mutation_id, request).await?.map(ReconnectAccountPayload))
     }
 
     /// Pauses an active account, or resumes a paused one. Composio's documentation:
@@ -127,7 +128,7 @@ impl AccountMutations {
     ) -> Option<Result<SetAccountEnabledPayload, FieldError>> {
         let SetAccountEnabledInput { client_mutation_id, id, enabled } = input;
         let request = ActionRequest::SetEnabled { id: id.0, enabled };
-        Some(act(ctx, client_mutation_id, request).await.map(SetAccountEnabledPayload))
+        Some(act(ctx, client_mutation_id, request).await?.map(SetAccountEnabledPayload))
     }
 
     /// Sets the alias of an account, or removes it. Composio's documentation:
@@ -139,7 +140,7 @@ impl AccountMutations {
     ) -> Option<Result<RenameAccountPayload, FieldError>> {
         let RenameAccountInput { client_mutation_id, id, alias } = input;
         let request = ActionRequest::Rename { id: id.0, alias };
-        Some(act(ctx, client_mutation_id, request).await.map(RenameAccountPayload))
+        Some(act(ctx, client_mutation_id, request).await?.map(RenameAccountPayload))
     }
 
     /// Revokes the credentials of an account at the provider. The account remains, and must be reconnected. Composio's
@@ -152,7 +153,7 @@ impl AccountMutations {
     ) -> Option<Result<RevokeAccountPayload, FieldError>> {
         let RevokeAccountInput { client_mutation_id, id } = input;
         let request = ActionRequest::Revoke { id: id.0 };
-        Some(act(ctx, client_mutation_id, request).await.map(RevokeAccountPayload))
+        Some(act(ctx, client_mutation_id, request).await?.map(RevokeAccountPayload))
     }
 
     /// Removes an account. Composio's documentation:
@@ -164,20 +165,23 @@ impl AccountMutations {
     ) -> Option<Result<RemoveAccountPayload, FieldError>> {
         let RemoveAccountInput { client_mutation_id, id, revoke_at_provider } = input;
         let request = ActionRequest::Remove { id: id.0, revoke: revoke_at_provider };
-        Some(act(ctx, client_mutation_id, request).await.map(RemoveAccountPayload))
+        Some(act(ctx, client_mutation_id, request).await?.map(RemoveAccountPayload))
     }
 }
 
-/// Runs an action. An error that the user can correct becomes part of the payload.
+/// Runs an action. An error that the user can correct becomes part of the payload. `None` if the operation is halted.
 async fn act(
     ctx: &Context<'_>,
     client_mutation_id: Option<String>,
     request: ActionRequest,
-) -> Result<Payload, FieldError> {
-    match operation(ctx).act(request).await {
+) -> Option<Result<Payload, FieldError>> {
+    if is_halted(ctx) {
+        return None;
+    }
+    Some(match operation(ctx).act(request).await {
         Ok(result) => Ok(Payload { client_mutation_id, result, error: None }),
         Err(ActionError::User(error)) => Ok(Payload::refused(client_mutation_id, error)),
         Err(ActionError::Refused(refusal)) => Err(FieldError::Action(refusal)),
         Err(ActionError::Upstream(error)) => Err(error.into()),
-    }
+    })
 }

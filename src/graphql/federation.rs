@@ -9,6 +9,7 @@ use apollo_compiler::ast::{Definition, Directive, SchemaExtension, Value};
 use apollo_compiler::{Name, name};
 use serde::Deserialize;
 
+use super::federation_directives::{add_authorization, add_cache_tags};
 use super::schema;
 use super::sdl::{Tree, directive, text, texts};
 use crate::loaders::settings::ConnectionSettings;
@@ -21,6 +22,8 @@ pub struct FederationSettings {
     pub version: FederationVersion,
     /// The root fields to omit from the schema.
     pub left_out: RootFields,
+    /// Whether root fields and entities have `@authenticated`, and those of ADMINs `@requiresScopes`.
+    pub authorization: bool,
 }
 
 /// A version of the federation specification, by its text: `2.9`.
@@ -33,6 +36,12 @@ pub struct FederationVersion {
 impl FederationVersion {
     /// The first version with `@cost`.
     const OF_COSTS: Self = Self { minor: 9 };
+
+    /// The first version with `@authenticated` and `@requiresScopes`.
+    const OF_AUTHORIZATION: Self = Self { minor: 5 };
+
+    /// The first version with `@cacheTag`.
+    const OF_CACHE_TAGS: Self = Self { minor: 12 };
 }
 
 impl TryFrom<String> for FederationVersion {
@@ -149,6 +158,12 @@ pub fn sdl(settings: &FederationSettings, connections: &ConnectionSettings) -> S
     tag(&mut tree, "operations", &OPERATIONS);
     if settings.version.minor >= FederationVersion::OF_COSTS.minor {
         add_costs(&mut tree, connections);
+    }
+    if settings.version.minor >= FederationVersion::OF_CACHE_TAGS.minor {
+        add_cache_tags(&mut tree);
+    }
+    if settings.authorization && settings.version.minor >= FederationVersion::OF_AUTHORIZATION.minor {
+        add_authorization(&mut tree);
     }
     link(&mut tree, settings.version);
     tree.to_string()

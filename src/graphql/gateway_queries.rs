@@ -7,6 +7,7 @@
 use async_graphql::{Any, Context, Object, SimpleObject};
 
 use super::entities::{Entity, entities};
+use super::error_behavior::NonNull;
 use super::errors::FieldError;
 use super::operation_context::operation;
 
@@ -30,8 +31,8 @@ impl GatewayQueries {
         &self,
         ctx: &Context<'_>,
         representations: Vec<Any>,
-    ) -> Result<Vec<Option<Result<Entity, FieldError>>>, FieldError> {
-        entities(ctx, &representations).await
+    ) -> NonNull<Vec<Option<Result<Entity, FieldError>>>> {
+        NonNull(Some(entities(ctx, &representations).await))
     }
 
     /// This schema as a subgraph of Apollo Federation.

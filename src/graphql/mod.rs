@@ -4,7 +4,8 @@
 //! layers. Resolvers read data only through the operation's loader.
 //!
 //! A field that may call an upstream is `Option<Result<…>>`: if the upstream fails, the field is null with one error,
-//! and its siblings keep their values. With `Result<Option<…>>`, the parent would be null.
+//! and its siblings keep their values. With `Result<Option<…>>`, the parent would be null. [`error_behavior`] has the
+//! type of non-null fields that can fail.
 
 mod account_actions;
 mod account_connection;
@@ -16,8 +17,10 @@ mod connection_state;
 mod date_time;
 mod entities;
 mod enums;
+mod error_behavior;
 pub mod errors;
 pub mod federation;
+mod federation_directives;
 mod freshness;
 mod gateway_queries;
 pub mod graph;

@@ -5,6 +5,7 @@ use async_graphql::{Context, ID, Object};
 use super::account_connection::{self, ConnectedAccountConnection};
 use super::account_filters::{ConnectedAccountFilter, ConnectedAccountOrder};
 use super::accounts::ConnectedAccount;
+use super::error_behavior::NonNull;
 use super::errors::FieldError;
 use super::integration_health::IntegrationHealth;
 use super::node::{self, Node, each};
@@ -24,7 +25,7 @@ use crate::loaders::lists::parent::Parent;
 
 pub(super) struct Query;
 
-type Each<T> = Result<Vec<Option<Result<T, FieldError>>>, FieldError>;
+type Each<T> = NonNull<Vec<Option<Result<T, FieldError>>>>;
 
 // Merged into the root type, so it needs another name.
 #[Object(name = "QueryOfPeople")]
@@ -37,7 +38,7 @@ impl Query {
     /// Looks up objects by their global IDs, in the requested order, with null for each that is missing. Takes at most
     /// one call per upstream.
     async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Node> {
-        each(ctx, "ids", &ids, |id| node::node(ctx, id)).await
+        NonNull(Some(each(ctx, "ids", &ids, |id| node::node(ctx, id)).await))
     }
 
     /// Looks up an integration of the workspace by its global ID.
@@ -47,7 +48,7 @@ impl Query {
 
     /// Looks up integrations by their global IDs, in the requested order. Also the batched field for schema stitching.
     async fn providers_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Provider> {
-        each(ctx, "ids", &ids, |id| provider(ctx, id)).await
+        NonNull(Some(each(ctx, "ids", &ids, |id| provider(ctx, id)).await))
     }
 
     /// The integrations of the workspace.
@@ -78,7 +79,7 @@ impl Query {
     /// Looks up connected accounts by their IDs (global, or Composio's `ca_…`), in the requested order. Also the
     /// batched field for schema stitching.
     async fn connected_accounts_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<ConnectedAccount> {
-        each(ctx, "ids", &ids, |id| account(ctx, id)).await
+        NonNull(Some(each(ctx, "ids", &ids, |id| account(ctx, id)).await))
     }
 
     /// The connected accounts of the project. The upstream applies all filters and orderings, so pages are exact.
@@ -108,7 +109,7 @@ impl Query {
 
     /// Looks up toolkits by their slugs, in the requested order. Also the batched field for schema stitching.
     async fn toolkits_by_slugs(&self, ctx: &Context<'_>, slugs: Vec<String>) -> Each<Toolkit> {
-        each(ctx, "slugs", &slugs, |slug| async move { Some(toolkit(slug)) }).await
+        NonNull(Some(each(ctx, "slugs", &slugs, |slug| async move { Some(toolkit(slug)) }).await))
     }
 
     /// Looks up an end user by the ID that the application assigned. Takes no upstream call. Null if the user is not
@@ -119,7 +120,7 @@ impl Query {
 
     /// Looks up end users by their IDs, in the requested order. Also the batched field for schema stitching.
     async fn users_by_ids(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<User> {
-        each(ctx, "ids", &ids, |id| async move { user(ctx, id) }).await
+        NonNull(Some(each(ctx, "ids", &ids, |id| async move { user(ctx, id) }).await))
     }
 
     /// The health of the workspace at a glance: counts per status, and what needs attention.

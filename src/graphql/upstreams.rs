@@ -3,6 +3,7 @@
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
 use super::date_time::{DateTime, date_time};
+use super::error_behavior::{NonNull, is_halted};
 use super::errors::FieldError;
 use super::object_type::write_enum;
 use super::operation_context::operation;
@@ -152,16 +153,15 @@ pub(super) struct UpstreamMutations;
 impl UpstreamMutations {
     /// Invalidates the cached data of the caller, so that it is fetched again. Limited in rate: if this refresh is
     /// rejected, `retryAt` says when the next one is accepted.
-    async fn refresh(
-        &self,
-        ctx: &Context<'_>,
-        upstream: Option<UpstreamName>,
-    ) -> Result<RefreshPayload, FieldError> {
+    async fn refresh(&self, ctx: &Context<'_>, upstream: Option<UpstreamName>) -> NonNull<RefreshPayload> {
+        if is_halted(ctx) {
+            return NonNull(None);
+        }
         if !operation(ctx).caller().view().is_full() {
-            return Err(FieldError::ForAdmins);
+            return NonNull(Some(Err(FieldError::ForAdmins)));
         }
         let retry_at = operation(ctx).loader().refresh(upstream.map(Into::into)).await;
-        Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: date_time(retry_at) })
+        NonNull(Some(Ok(RefreshPayload { upstreams: upstreams(ctx), retry_at: date_time(retry_at) })))
     }
 }
 

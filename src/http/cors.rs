@@ -4,6 +4,7 @@
 //! allowed, and a page can send only keys that it has. `*` is not supported, because then every page could send
 //! requests.
 
+use super::rate_limit::{RATE_LIMIT, RATE_LIMIT_POLICY};
 use axum::http::header::{AGE, ETAG, HeaderName, ORIGIN, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use serde::Deserialize;
@@ -67,7 +68,8 @@ impl AllowedOrigins {
         if self.0.is_empty() {
             return None;
         }
-        let exposed = [HeaderName::from_static("x-request-id"), RETRY_AFTER, AGE, ETAG];
+        let request_id = HeaderName::from_static("x-request-id");
+        let exposed = [request_id, RETRY_AFTER, AGE, ETAG, RATE_LIMIT, RATE_LIMIT_POLICY];
         Some(
             CorsLayer::new()
                 .allow_origin(AllowOrigin::list(self.0.clone()))

@@ -22,7 +22,8 @@ use super::error::{HttpError, RETRY_AFTER_SECONDS};
 use super::media::{AcceptedTypes, MediaType};
 use super::shutdown::ShutdownToken;
 use super::streaming::StreamContext;
-use super::{bundle, origin, streaming, websocket};
+use super::{bundle, origin, rate_limit, streaming, websocket};
+use crate::operation::codes::Code;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationResponse, Outcome, TransportRules};
@@ -98,7 +99,7 @@ async fn respond(
     let rules = TransportRules { mutations: by_post };
     let Some(streaming) = accepted.streaming() else {
         let response = edge.operations.run(operation, rules, caller).await;
-        return Ok(single_response(&response, accepted.once(), &head));
+        return Ok(single_response(&response, accepted.once(), &head, edge));
     };
     let last_event_id =
         head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
@@ -118,19 +119,19 @@ async fn respond(
             (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
                 streaming::single_response(streaming, &response)
             }
-            _ => single_response(&response, accepted.once(), &head),
+            _ => single_response(&response, accepted.once(), &head, edge),
         },
     })
 }
 
 /// Returns a complete response, or 304 if the client already has it.
-fn single_response(response: &OperationResponse, media: MediaType, head: &Parts) -> Response {
+fn single_response(response: &OperationResponse, media: MediaType, head: &Parts, edge: &Edge) -> Response {
     // Only GET and HEAD can be answered with 304 (RFC 9110, 13.1.2).
     let tag =
         (head.method != Method::POST && response.outcome == COMPLETE).then(|| EntityTag::of(response, media));
     let mut http_response = match &tag {
         Some(tag) if tag.matches(&head.headers) => not_modified(),
-        _ => written(response, media),
+        _ => written(response, media, edge.settings.draft_status_codes),
     };
     describe(http_response.headers_mut(), response, tag.and_then(|tag| tag.header()));
     http_response.extensions_mut().insert(response.record(Transport::Http));
@@ -146,17 +147,42 @@ fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<H
     let cache_control = if is_storable { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
     headers.extend(tag.map(|tag| (ETAG, tag)));
+    if let Some(status) = &response.rate_limit {
+        rate_limit::describe(headers, status);
+    }
     // Age of the oldest part in whole seconds (RFC 9111, 5.1).
     headers.extend(response.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
 }
 
-/// Returns the HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes").
-fn written(response: &OperationResponse, media: MediaType) -> Response {
+/// The status of data with errors in the draft of GraphQL over HTTP (2026-08-06, 5.4); not registered by the IETF.
+const PARTIAL_SUCCESS: u16 = 294;
+
+/// Returns the status of an operation that did not run. The draft gives 400 only to text that cannot be parsed; most other
+/// refusals are of a document or variables that are well-formed. Refusals that have nothing to do with either stay 400.
+fn refused_status(code: Option<Code>, draft: bool) -> StatusCode {
+    match code {
+        Some(
+            Code::GraphqlValidationFailed
+            | Code::OperationResolutionFailure
+            | Code::BadUserInput
+            | Code::LimitExceeded,
+        ) if draft => StatusCode::UNPROCESSABLE_ENTITY,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
+
+/// Returns the HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes"); `draft` as in
+/// `http.draft_status_codes`.
+fn written(response: &OperationResponse, media: MediaType, draft: bool) -> Response {
     let status = match (response.outcome, media) {
+        (Outcome::Executed { whole: false }, MediaType::GraphqlResponse) if draft => {
+            StatusCode::from_u16(PARTIAL_SUCCESS).unwrap_or(StatusCode::OK)
+        }
         (Outcome::Executed { .. }, _) | (Outcome::Refused, MediaType::Json) => StatusCode::OK,
-        (Outcome::Refused, MediaType::GraphqlResponse) => StatusCode::BAD_REQUEST,
+        (Outcome::Refused, MediaType::GraphqlResponse) => refused_status(response.code(), draft),
         (Outcome::MutationNotAllowed, _) => StatusCode::METHOD_NOT_ALLOWED,
         (Outcome::Overloaded, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (Outcome::RateLimited, _) => StatusCode::TOO_MANY_REQUESTS,
         (Outcome::Crashed, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut http_response = (status, Body::from(response.body.clone())).into_response();

@@ -31,9 +31,11 @@ pub(crate) fn response_events(
 fn single_event(response: OperationResponse) -> ResponseEvent {
     match response.outcome {
         Outcome::Executed { .. } => ResponseEvent::Next(response, None),
-        Outcome::Refused | Outcome::MutationNotAllowed | Outcome::Overloaded | Outcome::Crashed => {
-            ResponseEvent::Failed(response)
-        }
+        Outcome::Refused
+        | Outcome::MutationNotAllowed
+        | Outcome::Overloaded
+        | Outcome::RateLimited
+        | Outcome::Crashed => ResponseEvent::Failed(response),
     }
 }
 

@@ -35,6 +35,8 @@ pub struct HttpSettings {
     pub stream_ping_ms: u64,
     /// Maximum number of concurrent operations on one WebSocket.
     pub subscriptions_per_connection_max: usize,
+    /// Whether responses have the status codes 294 and 422 of the newest GraphQL-over-HTTP draft.
+    pub draft_status_codes: bool,
 }
 
 impl HttpSettings {

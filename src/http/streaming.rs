@@ -27,7 +27,7 @@ use super::media::StreamKind;
 use super::response_stream::{ResponseEvent, subscription_events};
 use super::shutdown::ShutdownToken;
 use super::stream_format::StreamFormat;
-use super::{event_stream, multipart};
+use super::{event_stream, multipart, rate_limit};
 use crate::domain::caller::Caller;
 use crate::operation::OperationResponse;
 use crate::operation::subscription::Subscription;
@@ -57,6 +57,9 @@ pub(crate) fn single_response(streaming: StreamKind, operation_response: &Operat
         StreamKind::Events => whole_body::<event_stream::Events>(&operation_response.body),
         StreamKind::Parts => whole_body::<multipart::Parts>(&operation_response.body),
     };
+    if let Some(status) = &operation_response.rate_limit {
+        rate_limit::describe(response.headers_mut(), status);
+    }
     response.extensions_mut().insert(operation_response.record(transport(streaming)));
     response
 }
@@ -68,10 +71,14 @@ pub(crate) fn subscription_response(
     context: StreamContext,
 ) -> Response {
     let (transport, record) = (transport(streaming), subscription.record(transport(streaming)));
+    let limits = subscription.rate_limit();
     let mut response = match streaming {
         StreamKind::Events => stream_body::<event_stream::Events>(subscription, transport, context),
         StreamKind::Parts => stream_body::<multipart::Parts>(subscription, transport, context),
     };
+    if let Some(status) = &limits {
+        rate_limit::describe(response.headers_mut(), status);
+    }
     response.extensions_mut().insert(record);
     response
 }

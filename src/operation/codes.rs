@@ -30,6 +30,8 @@ pub enum Code {
     ActionsDisabled,
     /// The caller exceeded the limit of actions per minute; retry after `extensions.retryAfterMs`.
     ActionsRateLimited,
+    /// The caller exceeded one of its limits over time; retry after `extensions.retryAfterMs`.
+    RateLimited,
     /// Too many operations are executing; retry after `extensions.retryAfterMs`.
     Overloaded,
     /// An error inside Switchboard. The log has the details.
@@ -53,7 +55,7 @@ pub enum Code {
 
 impl Code {
     /// All codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::GraphqlParseFailed,
         Self::GraphqlValidationFailed,
         Self::OperationResolutionFailure,
@@ -66,6 +68,7 @@ impl Code {
         Self::DeadlineExceeded,
         Self::ActionsDisabled,
         Self::ActionsRateLimited,
+        Self::RateLimited,
         Self::Overloaded,
         Self::Internal,
         Self::UpstreamTimeout,
@@ -93,6 +96,7 @@ impl Code {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::ActionsDisabled => "ACTIONS_DISABLED",
             Self::ActionsRateLimited => "ACTIONS_RATE_LIMITED",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Overloaded => "OVERLOADED",
             Self::Internal => "INTERNAL",
             Self::UpstreamTimeout => "UPSTREAM_TIMEOUT",

@@ -16,6 +16,8 @@ use super::executor::Executor;
 use super::persisted::PersistedDocuments;
 use super::persisted::trusted::TrustedDocuments;
 use super::prepare::{PendingOperation, PreparedOperation, Preparer, TransportRules};
+use super::rate_limits::settings::{RateLimitSettings, RateLimits};
+use super::rate_limits::{CallerLimits, RateLimiter};
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
 use super::response_body::ResponseExtensions;
@@ -28,7 +30,7 @@ use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::metrics::read_weight;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
 use crate::loaders::stats::OperationStats;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, declared};
 use crate::telemetry::requests::ResponseSource;
 use crate::telemetry::traces;
 
@@ -45,6 +47,7 @@ pub struct OperationEngine {
     responses: Arc<ResponseCache>,
     clock: Clock,
     pub(super) admission: Option<Arc<Admission>>,
+    rate_limiter: Option<Arc<RateLimiter>>,
 }
 
 impl OperationEngine {
@@ -69,6 +72,7 @@ impl OperationEngine {
             responses: Arc::new(ResponseCache::new(shares.answers, clock)),
             clock,
             admission: None,
+            rate_limiter: None,
         };
         Ok(engine.with_cache_metrics())
     }
@@ -88,13 +92,38 @@ impl OperationEngine {
         self.with_cache_metrics()
     }
 
+    /// Adds limits over time of each caller; `tokens` are those of tokens by their names.
+    #[must_use]
+    pub fn with_rate_limits(
+        mut self,
+        settings: &RateLimitSettings,
+        tokens: impl IntoIterator<Item = (Box<str>, RateLimits)>,
+    ) -> Self {
+        self.rate_limiter = RateLimiter::new(settings, tokens).map(Arc::new);
+        self.with_cache_metrics()
+    }
+
+    /// Takes over the callers' usage of their limits over time from another engine.
+    #[must_use]
+    pub fn keeping_usage_of(mut self, other: &Self) -> Self {
+        if let (Some(own), Some(other)) = (&self.rate_limiter, &other.rate_limiter) {
+            self.rate_limiter = Some(Arc::new(own.keeping_usage_of(other)));
+        }
+        self.with_cache_metrics()
+    }
+
     /// Adds the engine's caches to the executor's metrics.
     fn with_cache_metrics(self) -> Self {
         let (responses, documents) = (Arc::clone(&self.responses), Arc::clone(&self.preparer.documents));
+        let rate_limiter = self.rate_limiter.clone();
         self.metrics().read("operations", move |readings| {
             let (weight, limit) = responses.weight_and_limit_bytes();
             read_weight("answers", weight, limit, readings);
             read_weight("documents", documents.weight_bytes(), documents.limit_bytes(), readings);
+            readings.declare(&declared::RATE_LIMITED);
+            if let Some(limiter) = &rate_limiter {
+                limiter.read(readings);
+            }
         });
         self
     }
@@ -165,11 +194,45 @@ impl OperationEngine {
         rules: TransportRules,
         caller: Caller,
     ) -> OperationResponse {
-        match self.preparer.begin(request, &caller.tenant) {
-            Ok(pending) => self.run_pending(pending, rules, caller).await,
+        let limits = self.limits_of(&caller);
+        let response = match self.begin(request, &caller, limits.as_ref()) {
+            Ok(pending) => self.run_pending(pending, rules, caller, limits.as_ref()).await,
             Err(refused) => refused,
+        };
+        response.with_rate_limit(limits.as_ref()).noted_in_trace()
+    }
+
+    /// The caller's limits over time, if it has any.
+    pub(super) fn limits_of(&self, caller: &Caller) -> Option<CallerLimits> {
+        self.rate_limiter.as_ref().and_then(|limiter| limiter.of(caller))
+    }
+
+    /// Counts a request and finds its document.
+    pub(super) fn begin(
+        &self,
+        request: OperationRequest,
+        caller: &Caller,
+        limits: Option<&CallerLimits>,
+    ) -> Result<PendingOperation, OperationResponse> {
+        if let Some(limits) = limits {
+            limits.charge_request().map_err(|limited| OperationResponse::rate_limited(&limited, limits))?;
         }
-        .noted_in_trace()
+        self.preparer.begin(request, &caller.tenant)
+    }
+
+    /// Counts the complexity of an operation. One that costs more than `[limits]` allow is not counted, as it will be refused.
+    pub(super) fn charge_execution(
+        &self,
+        prepared: &PreparedOperation,
+        limits: &CallerLimits,
+    ) -> Result<(), OperationResponse> {
+        let Some(Ok(cost)) = self.admission.as_ref().map(|admission| admission.check(prepared)) else {
+            return Ok(());
+        };
+        let refused = limits
+            .charge_execution(cost)
+            .map_err(|limited| OperationResponse::rate_limited(&limited, limits));
+        refused.map_err(|response| response.of(&prepared.resolved.label))
     }
 
     pub(super) async fn run_pending(
@@ -177,6 +240,7 @@ impl OperationEngine {
         pending: PendingOperation,
         rules: TransportRules,
         caller: Caller,
+        limits: Option<&CallerLimits>,
     ) -> OperationResponse {
         if traces::is_active()
             && let Ok(resolved) = self.preparer.resolve(&pending)
@@ -190,6 +254,7 @@ impl OperationEngine {
         let key = if is_traced { None } else { ResponseKey::of(&document.text, request, &caller) };
         let key = key.map(Arc::new);
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
+        let mut uncharged = limits;
         loop {
             let cached = |key: &Arc<_>| {
                 self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
@@ -200,22 +265,28 @@ impl OperationEngine {
             }
             let prepared = self.preparer.resolve(&pending).and_then(|resolved| {
                 resolved.check_transport(rules)?;
-                self.preparer.prepare(resolved, &request.variables)
+                self.preparer.prepare(resolved, request)
             });
             let prepared = match prepared {
                 Ok(prepared) => prepared,
                 Err(refused) => return refused,
             };
+            if let Some(limits) = uncharged.take()
+                && let Err(refused) = self.charge_execution(&prepared, limits)
+            {
+                return refused;
+            }
             let label = Arc::clone(&prepared.resolved.label);
             let is_small = |key: &&Arc<ResponseKey>| key.weight_bytes() <= SHARED_REQUEST_MAX_BYTES;
             let shared = key.as_ref().filter(|_| prepared.is_shareable).filter(is_small);
             let Some(key) = shared.map(Arc::clone) else {
-                return self.admit(prepared, caller, is_traced, deadline).await.0;
+                return self.admit(prepared, caller, limits.cloned(), is_traced, deadline).await.0;
             };
             let (executor, revision_caller) = (Arc::clone(&self.executor), caller.clone());
             let revision = move |dependencies| executor.revision(&revision_caller, dependencies);
-            let (engine, execution_caller) = (self.clone(), caller.clone());
-            let execution = async move { engine.admit(prepared, execution_caller, false, deadline).await };
+            let (engine, execution_caller, limits) = (self.clone(), caller.clone(), limits.cloned());
+            let execution =
+                async move { engine.admit(prepared, execution_caller, limits, false, deadline).await };
             let (response, source) = self.responses.get(key, revision, execution.boxed()).await;
             // The joined execution had an earlier deadline and ran out of time. This request has time left, so it tries
             // again.
@@ -231,13 +302,14 @@ impl OperationEngine {
         &self,
         prepared: PreparedOperation,
         caller: Caller,
+        limits: Option<CallerLimits>,
         is_traced: bool,
         deadline: Deadline,
     ) -> (OperationResponse, Option<Freshness>) {
         let label = Arc::clone(&prepared.resolved.label);
         let stats = || OperationStats::new(is_traced, deadline.waits);
         let Some(admission) = &self.admission else {
-            let (response, parts) = self.execute(prepared, caller, stats(), None).await;
+            let (response, parts) = self.execute(prepared, caller, limits, stats(), None).await;
             return (response.of(&label), parts);
         };
         let cost = match admission.check(&prepared) {
@@ -248,7 +320,7 @@ impl OperationEngine {
             match admission.acquire(cost).await {
                 Ok(_permit) => {
                     let reported = is_traced.then(|| admission.report(cost));
-                    self.execute(prepared, caller, stats(), reported).await
+                    self.execute(prepared, caller, limits, stats(), reported).await
                 }
                 Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
             }
@@ -265,11 +337,13 @@ impl OperationEngine {
         &self,
         prepared: PreparedOperation,
         caller: Caller,
+        limits: Option<CallerLimits>,
         stats: OperationStats,
         cost: Option<ReportedCost>,
     ) -> (OperationResponse, Option<Freshness>) {
         let (stats, view) = (Arc::new(stats), caller.view());
-        let introspected = prepared.introspected();
+        let _charge = limits.map(|limits| limits.counting_calls(Arc::clone(&stats)));
+        let (introspected, on_error) = (prepared.introspected(), prepared.on_error);
         // A panic ends this operation and not its connection. The operation's state is dropped with the future.
         let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&stats));
         let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
@@ -280,7 +354,7 @@ impl OperationEngine {
                     introspection.fill(document, operation, &variables, &mut executed.data);
                 }
                 let extensions = ResponseExtensions::of(&stats, &view, cost);
-                OperationResponse::executed(&executed.data, executed.errors, extensions)
+                OperationResponse::executed(&executed.data, executed.errors, on_error, extensions)
             }
             Err(_) => OperationResponse::crashed(),
         };

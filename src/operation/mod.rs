@@ -3,7 +3,7 @@
 //! Entry point: [`OperationEngine`] ([`engine`]). A decoded request ([`request`]) passes these steps:
 //!
 //! 1. its document is resolved: sent with the request, or named by an id ([`persisted`]);
-//! 2. the [`response_cache`] is checked; a hit ends here;
+//! 2. the caller's [`rate_limits`] count it, and the [`response_cache`] is checked; a hit ends here;
 //! 3. [`document`] validates the text, once per text, against the schema ([`variable_positions`], [`input_fields`],
 //!    [`suggestions`]), fixed [`bounds`] and configured [`limits`];
 //! 4. [`prepare`] resolves the operation and coerces its [`variables`];
@@ -31,6 +31,7 @@ mod limits;
 mod literals;
 pub mod persisted;
 mod prepare;
+pub mod rate_limits;
 pub mod request;
 mod response;
 mod response_body;

@@ -9,7 +9,6 @@ use std::sync::{Arc, OnceLock};
 use apollo_compiler::Node;
 use apollo_compiler::ast::OperationType;
 use apollo_compiler::executable;
-use apollo_compiler::response::JsonMap;
 use async_graphql::{Request, Variables};
 
 use super::codes::Code;
@@ -22,6 +21,7 @@ use super::response::{OperationResponse, Outcome};
 use super::response_cache::is_shareable;
 use super::variables;
 use crate::domain::caller::Tenant;
+use crate::domain::error_behavior::ErrorBehavior;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::requests::Operation;
 
@@ -62,6 +62,8 @@ pub(super) struct ResolvedOperation {
 pub(super) struct PreparedOperation {
     pub(super) resolved: ResolvedOperation,
     pub(super) variables: Variables,
+    /// The effect of field errors on the response.
+    pub(super) on_error: ErrorBehavior,
     /// Whether its response may be cached and shared with equal requests.
     pub(super) is_shareable: bool,
 }
@@ -100,20 +102,21 @@ impl Preparer {
     pub(super) fn prepare(
         &self,
         resolved: &ResolvedOperation,
-        values: &JsonMap,
+        request: &OperationRequest,
     ) -> Result<PreparedOperation, OperationResponse> {
         let ResolvedOperation { document, operation, .. } = resolved;
         let variables = variables::coerce(
             self.documents.schema(),
             document.validated(),
             operation,
-            values,
+            &request.variables,
             self.documents.suggests(),
         )
         .map_err(|errors| resolved.refused(&first_errors(errors, Code::BadUserInput)))?;
         let root_fields = operation.root_fields(document.validated()).map(|field| field.name.as_str());
         let is_shareable = operation.is_query() && is_shareable(root_fields);
-        Ok(PreparedOperation { resolved: resolved.clone(), variables, is_shareable })
+        let on_error = request.on_error;
+        Ok(PreparedOperation { resolved: resolved.clone(), variables, on_error, is_shareable })
     }
 }
 
@@ -160,9 +163,9 @@ impl PreparedOperation {
     /// Converts the operation for the executor. This copies the executor's syntax tree, so it is called after
     /// admission: operations that wait for a permit do not hold a copy.
     pub(super) fn into_request(self) -> Request {
-        let Self { resolved: ResolvedOperation { document, operation, .. }, variables, .. } = self;
+        let Self { resolved: ResolvedOperation { document, operation, .. }, variables, on_error, .. } = self;
         // The text is not needed beside the parsed document.
-        let mut request = Request::new("").variables(variables);
+        let mut request = Request::new("").variables(variables).data(on_error);
         request.operation_name = operation.name.as_ref().map(ToString::to_string);
         request.set_parsed_query(document.executable());
         request

@@ -11,6 +11,9 @@ mod members;
 use self::members::Members;
 use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString};
 
+use super::errors::{VALUE_CHARS_MAX, shortened_to};
+use crate::domain::error_behavior::ErrorBehavior;
+
 /// One operation to run.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OperationRequest {
@@ -24,6 +27,8 @@ pub struct OperationRequest {
     pub variables: JsonMap,
     /// Protocol extensions.
     pub extensions: JsonMap,
+    /// The effect of field errors on the response.
+    pub on_error: ErrorBehavior,
 }
 
 /// Reason why a request is not a GraphQL request, as a message for the client.
@@ -94,8 +99,10 @@ impl OperationRequest {
                 "query" => JsonValue::from(text.into_owned()),
                 "documentId" => JsonValue::from(text.into_owned()),
                 // An HTML form sends an omitted value as an empty parameter.
-                "operationName" | "variables" | "extensions" if text.is_empty() => JsonValue::Null,
-                "operationName" => JsonValue::from(text.into_owned()),
+                "operationName" | "variables" | "extensions" | "onError" if text.is_empty() => {
+                    JsonValue::Null
+                }
+                "operationName" | "onError" => JsonValue::from(text.into_owned()),
                 "variables" | "extensions" => {
                     refuse_too_many_values(text.as_bytes())?;
                     serde_json::from_str(&text).map_err(|_| {
@@ -117,12 +124,13 @@ impl OperationRequest {
         let operation_name = text(&mut members, "operationName", "a string or null")?;
         let variables = object(&mut members, "variables")?;
         let extensions = object(&mut members, "extensions")?;
+        let on_error = error_behavior(&mut members)?;
         let is_named =
             document_id.is_some() || extensions.get("persistedQuery").is_some_and(|it| !it.is_null());
         if query.is_none() && !is_named {
             return refuse("`query` is missing: the text of a GraphQL document.");
         }
-        Ok(Self { query, document_id, operation_name, variables, extensions })
+        Ok(Self { query, document_id, operation_name, variables, extensions, on_error })
     }
 }
 
@@ -181,6 +189,18 @@ fn object(members: &mut JsonMap, name: &str) -> Result<JsonMap, RequestError> {
         Some(JsonValue::Object(map)) => Ok(map),
         None | Some(JsonValue::Null) => Ok(JsonMap::new()),
         Some(other) => refuse(format!("`{name}` must be a JSON object or null, but it is {}.", kind(&other))),
+    }
+}
+
+/// The value of `onError`. A client that sends another value would take the response for something that it is not.
+fn error_behavior(members: &mut JsonMap) -> Result<ErrorBehavior, RequestError> {
+    let expected = "`onError` must be \"NULL\", \"PROPAGATE\" or \"HALT\"";
+    match members.remove("onError") {
+        None | Some(JsonValue::Null) => Ok(ErrorBehavior::default()),
+        Some(JsonValue::String(name)) => ErrorBehavior::named(name.as_str()).ok_or_else(|| {
+            RequestError(format!("{expected}, but it is {:?}.", shortened_to(VALUE_CHARS_MAX, name.as_str())))
+        }),
+        Some(other) => refuse(format!("{expected}, but it is {}.", kind(&other))),
     }
 }
 
@@ -249,8 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn on_error_takes_the_names_of_the_specification() {
+        let parsed = |value: &str| {
+            OperationRequest::from_json(format!(r#"{{"query":"","onError":{value}}}"#).as_bytes())
+        };
+        for (name, behavior) in ErrorBehavior::BY_NAME {
+            assert_eq!(parsed(&format!("{name:?}")).unwrap().on_error, behavior);
+            let by_url = OperationRequest::from_url(&format!("query=a&onError={name}")).unwrap();
+            assert_eq!(by_url.on_error, behavior);
+        }
+        for absent in ["query=a", "query=a&onError="] {
+            assert_eq!(OperationRequest::from_url(absent).unwrap().on_error, ErrorBehavior::Propagate);
+        }
+        assert_eq!(parsed("null").unwrap().on_error, ErrorBehavior::Propagate);
+        let expected = "`onError` must be \"NULL\", \"PROPAGATE\" or \"HALT\"";
+        for (value, found) in [("1", "a number"), (r#""null""#, "\"null\""), (r#""""#, "\"\"")] {
+            assert_eq!(parsed(value).unwrap_err().to_string(), format!("{expected}, but it is {found}."));
+        }
+        let long = parsed(&format!("{:?}", "x".repeat(41))).unwrap_err().to_string();
+        assert!(long.ends_with("xx…\"."), "{long}");
+    }
+
+    #[test]
     fn a_repeated_member_is_rejected() {
-        for name in ["query", "documentId", "operationName", "variables", "extensions"] {
+        for name in ["query", "documentId", "operationName", "variables", "extensions", "onError"] {
             for (first, second) in [("null", "null"), (r#""a""#, "{}")] {
                 let body = format!(r#" {{"query2":1,"{name}":{first},"other":1,"{name}":{second}}}"#);
                 assert_eq!(refusal(&body), format!("The body has the member `{name}` twice."));

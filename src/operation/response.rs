@@ -1,5 +1,6 @@
 //! The response to one operation: its JSON text, and the facts that a transport needs for status and headers.
 
+use std::slice;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{ServerError, Value};
@@ -9,9 +10,12 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use super::codes::Code;
 use super::errors::{GraphqlError, masked_and_merged};
+use super::rate_limits::{CallerLimits, RateLimitStatus, RateLimited};
 use super::response_body::{ResponseExtensions, write_body};
 use super::response_origin::ResponseOrigin;
+use crate::domain::error_behavior::ErrorBehavior;
 use crate::telemetry::requests::{self, Operation, RequestRecord, ResponseSource, Transport};
 
 /// The outcome of an operation.
@@ -28,6 +32,8 @@ pub enum Outcome {
     MutationNotAllowed,
     /// The server is at its limit of concurrent complexity; the operation was not executed.
     Overloaded,
+    /// The caller is at one of its limits over time; the operation did not run.
+    RateLimited,
     /// Switchboard itself failed during execution.
     Crashed,
 }
@@ -41,6 +47,8 @@ pub struct OperationResponse {
     pub outcome: Outcome,
     /// Time of the fetch of the oldest data in the response; `None` if it has no upstream data.
     pub read_at: Option<Instant>,
+    /// The caller's limits over time after this operation; `None` if it has none.
+    pub rate_limit: Option<Box<RateLimitStatus>>,
     tag: EntityTag,
     pub(super) origin: ResponseOrigin,
     /// Whether the deadline passed before all data had arrived.
@@ -54,6 +62,12 @@ impl OperationResponse {
         self.tag.of(&self.body)
     }
 
+    /// The code of the first error.
+    #[must_use]
+    pub fn code(&self) -> Option<Code> {
+        Code::ALL.into_iter().find(|code| Some(code.as_str()) == self.origin.code)
+    }
+
     /// Whether the operation is a mutation.
     #[must_use]
     pub fn is_of_mutation(&self) -> bool {
@@ -64,10 +78,16 @@ impl OperationResponse {
     pub(super) fn executed(
         data: &Value,
         errors: Vec<ServerError>,
+        on_error: ErrorBehavior,
         extensions: Option<ResponseExtensions>,
     ) -> Self {
-        let errors = masked_and_merged(errors);
+        let mut errors = masked_and_merged(errors);
         let outcome = Outcome::Executed { whole: errors.is_empty() };
+        let is_halted = on_error == ErrorBehavior::Halt && !errors.is_empty();
+        let data = if is_halted { &Value::Null } else { data };
+        if is_halted {
+            errors.truncate(1);
+        }
         Self::new(outcome, &errors, write_body(&errors, Some(data), extensions))
     }
 
@@ -86,6 +106,19 @@ impl OperationResponse {
     pub(super) fn crashed() -> Self {
         tracing::error!("an operation panicked");
         Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
+    }
+
+    /// The response of an operation that must wait for a limit of its caller.
+    pub(super) fn rate_limited(limited: &RateLimited, limits: &CallerLimits) -> Self {
+        let response = Self::failed(Outcome::RateLimited, slice::from_ref(&limited.error));
+        let status = RateLimitStatus { retry_after: Some(limited.retry_after), ..limits.status() };
+        Self { rate_limit: Some(Box::new(status)), ..response }
+    }
+
+    /// Adds the state of the caller's limits.
+    pub(super) fn with_rate_limit(mut self, limits: Option<&CallerLimits>) -> Self {
+        self.rate_limit = self.rate_limit.or_else(|| limits.map(|limits| Box::new(limits.status())));
+        self
     }
 
     /// Adds the operation to the response's origin.
@@ -107,7 +140,9 @@ impl OperationResponse {
         let outcome = match self.outcome {
             Outcome::Executed { whole: true } => requests::Outcome::Ok,
             Outcome::Executed { whole: false } => requests::Outcome::Partial,
-            Outcome::Refused | Outcome::MutationNotAllowed => requests::Outcome::Refused,
+            Outcome::Refused | Outcome::MutationNotAllowed | Outcome::RateLimited => {
+                requests::Outcome::Refused
+            }
             Outcome::Overloaded => requests::Outcome::Overloaded,
             Outcome::Crashed => requests::Outcome::Crashed,
         };
@@ -119,7 +154,8 @@ impl OperationResponse {
     fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {
         let code = errors.first().map(|error| error.extensions.code);
         let origin = ResponseOrigin { code, ..ResponseOrigin::default() };
-        Self { body, outcome, read_at: None, tag: EntityTag::default(), origin, is_late: false }
+        let tag = EntityTag::default();
+        Self { body, outcome, read_at: None, rate_limit: None, tag, origin, is_late: false }
     }
 }
 

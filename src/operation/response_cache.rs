@@ -22,6 +22,7 @@ use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
 use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::clock::{Clock, ClockJumps};
+use crate::domain::error_behavior::ErrorBehavior;
 use crate::domain::view::View;
 use crate::loaders::cache::bounded_map::BoundedMap;
 use crate::loaders::cache::dependencies::{self, Dependencies};
@@ -51,6 +52,7 @@ pub(super) struct ResponseKey {
     operation_name: Option<Box<str>>,
     /// As JSON text, because a decoded value takes many times the memory. Another order of members is another key.
     variables: Box<str>,
+    on_error: ErrorBehavior,
 }
 
 impl ResponseKey {
@@ -66,6 +68,7 @@ impl ResponseKey {
             document: Arc::clone(document),
             operation_name: request.operation_name.as_deref().map(Into::into),
             variables: variables.into(),
+            on_error: request.on_error,
         })
     }
 

@@ -18,6 +18,7 @@ use super::engine::OperationEngine;
 use super::errors::GraphqlError;
 use super::executor::EventSource;
 use super::prepare::{PreparedOperation, ResolvedOperation, TransportRules};
+use super::rate_limits::{CallerLimits, RateLimitStatus};
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
 use super::response_body::ResponseExtensions;
@@ -42,6 +43,7 @@ pub struct Subscription {
     engine: OperationEngine,
     prepared: PreparedOperation,
     caller: Caller,
+    limits: Option<CallerLimits>,
     source: EventSource,
     trace_origin: SpanOrigin,
     has_ended: bool,
@@ -66,19 +68,23 @@ impl OperationEngine {
         caller: Caller,
         after: Option<&str>,
     ) -> OperationOutput {
-        let pending = match self.preparer.begin(request, &caller.tenant) {
+        let limits = self.limits_of(&caller);
+        let response = |response: OperationResponse| {
+            OperationOutput::Response(response.with_rate_limit(limits.as_ref()).noted_in_trace())
+        };
+        let pending = match self.begin(request, &caller, limits.as_ref()) {
             Ok(pending) => pending,
-            Err(refused) => return OperationOutput::Response(refused),
+            Err(refused) => return response(refused),
         };
         match self.preparer.resolve(&pending) {
             Ok(resolved) if resolved.is_subscription() => {
                 resolved.note_in_trace();
-                match self.subscribe(resolved, &pending.request, caller, after).await {
+                match self.subscribe(resolved, &pending.request, caller, limits.as_ref(), after).await {
                     Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
-                    Err(refused) => OperationOutput::Response(refused.noted_in_trace()),
+                    Err(refused) => response(refused),
                 }
             }
-            _ => OperationOutput::Response(self.run_pending(pending, rules, caller).await.noted_in_trace()),
+            _ => response(self.run_pending(pending, rules, caller, limits.as_ref()).await),
         }
     }
 
@@ -87,9 +93,13 @@ impl OperationEngine {
         resolved: &ResolvedOperation,
         request: &OperationRequest,
         caller: Caller,
+        limits: Option<&CallerLimits>,
         after: Option<&str>,
     ) -> Result<Subscription, OperationResponse> {
-        let prepared = self.preparer.prepare(resolved, &request.variables)?;
+        let prepared = self.preparer.prepare(resolved, request)?;
+        if let Some(limits) = limits {
+            self.charge_execution(&prepared, limits)?;
+        }
         let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::from_watch(&error)]);
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<FeedPosition>).transpose();
         // A subscription has exactly one root field (specification, 5.2.4.1).
@@ -98,8 +108,9 @@ impl OperationEngine {
         let source =
             after.and_then(|after| self.executor.subscribe(field, &caller, after)).map_err(refused)?;
         let trace_origin = SpanOrigin::current();
+        let (engine, limits) = (self.clone(), limits.cloned());
         let subscription =
-            Subscription { engine: self.clone(), prepared, caller, source, trace_origin, has_ended: false };
+            Subscription { engine, prepared, caller, limits, source, trace_origin, has_ended: false };
         match subscription.response(Event::None).await {
             Some(response) => Err(response.of(&resolved.label)),
             None => Ok(subscription),
@@ -140,6 +151,12 @@ impl Subscription {
                 return Some(SubscriptionEvent { response, position: self.position() });
             }
         }
+    }
+
+    /// The state of the caller's limits over time; `None` if it has none.
+    #[must_use]
+    pub fn rate_limit(&self) -> Option<RateLimitStatus> {
+        self.limits.as_ref().map(CallerLimits::status)
     }
 
     /// Returns the subscription's operation.
@@ -198,6 +215,10 @@ impl Subscription {
             Ok(cost) => cost,
             Err(errors) => return Some(OperationResponse::failed(Outcome::Refused, &errors)),
         };
+        // The start was counted with its request.
+        if let (Some(limits), false) = (&self.limits, matches!(event, Event::None)) {
+            limits.count_event(cost);
+        }
         let running = async {
             match admission.acquire(cost).await {
                 Ok(_permit) => self.execute(event, deadline).await,
@@ -211,13 +232,15 @@ impl Subscription {
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let request = self.prepared.clone().into_request();
         let (stats, view) = (Arc::new(OperationStats::new(false, deadline.waits)), self.caller.view());
+        let _charge = self.limits.as_ref().map(|limits| limits.counting_calls(Arc::clone(&stats)));
         let executed =
             self.engine.executor.execute_event(request, self.caller.clone(), Arc::clone(&stats), event);
         match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(None) => None,
             Ok(Some(response)) => {
                 let extensions = ResponseExtensions::of_event(&stats, &view, self.position());
-                Some(OperationResponse::executed(&response.data, response.errors, Some(extensions)))
+                let (data, on_error) = (response.data, self.prepared.on_error);
+                Some(OperationResponse::executed(&data, response.errors, on_error, Some(extensions)))
             }
             Err(_) => Some(OperationResponse::crashed()),
         }

@@ -17,7 +17,9 @@ impl OperationResponse {
     pub(super) fn failure(&self) -> Option<SpanAttribute<'static>> {
         let code = self.origin.code?;
         Some(match self.outcome {
-            Outcome::Refused | Outcome::MutationNotAllowed => SpanAttribute::Refused(code),
+            Outcome::Refused | Outcome::MutationNotAllowed | Outcome::RateLimited => {
+                SpanAttribute::Refused(code)
+            }
             Outcome::Executed { .. } | Outcome::Overloaded | Outcome::Crashed => SpanAttribute::Failed(code),
         })
     }

@@ -2,6 +2,7 @@
 
 mod conditional;
 mod cors_and_compression;
+mod draft_status_codes;
 mod event_stream;
 mod execution_results;
 mod faulty_schema;
@@ -12,6 +13,7 @@ mod jwt;
 mod metrics;
 mod multipart;
 mod persisted_documents;
+mod rate_limits;
 mod refused_operations;
 mod request_bodies;
 mod request_log;
@@ -59,6 +61,7 @@ fn http_settings() -> HttpSettings {
         ws_init_timeout_ms: 5_000,
         stream_ping_ms: 15_000,
         subscriptions_per_connection_max: 3,
+        draft_status_codes: false,
     }
 }
 

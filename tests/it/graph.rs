@@ -4,6 +4,7 @@ mod accounts_paging;
 mod batching;
 mod changing_lists;
 mod entities;
+mod error_behavior;
 mod example_documents;
 mod failures;
 mod freshness;

@@ -5,6 +5,7 @@ mod admission;
 mod costs;
 mod deadline;
 mod documents;
+mod rate_limits;
 
 use serde_json::{Value, json};
 use switchboard::config::{ApiKeys, Config, ConfigSources};

@@ -59,6 +59,12 @@ pub struct TokenSettings {
     pub tenant: String,
     /// The member's user id; empty for an admin.
     pub user_id: String,
+    /// The maximum number of requests in a window of `[rate_limits]`; 0 for the limit of the role.
+    pub rate_limit_requests: u64,
+    /// The maximum complexity in a window; 0 for the limit of the role.
+    pub rate_limit_complexity: u64,
+    /// The maximum number of upstream calls in a window; 0 for the limit of the role.
+    pub rate_limit_upstream_calls: u64,
 }
 
 /// `[auth.jwt]`

@@ -14,6 +14,7 @@ use super::settings::{RoleName, TokenSettings};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::role::{InvalidMemberId, MemberId, Role};
 use crate::http::error::HttpError;
+use crate::operation::rate_limits::settings::RateLimits;
 
 const UNKNOWN: &str =
     "The token in `Authorization` is not valid: no [[auth.tokens]] entry of the server has its hash.";
@@ -61,6 +62,16 @@ impl TokenSettings {
         });
         let bytes: Option<Vec<u8>> = bytes.collect();
         bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidTokenEntry::Hash)
+    }
+
+    /// Returns the token's own limits over time.
+    #[must_use]
+    pub fn rate_limits(&self) -> RateLimits {
+        RateLimits {
+            requests: self.rate_limit_requests,
+            complexity: self.rate_limit_complexity,
+            upstream_calls: self.rate_limit_upstream_calls,
+        }
     }
 
     /// Returns the role of the token's caller.
@@ -142,6 +153,9 @@ mod tests {
             role,
             tenant: "default".to_owned(),
             user_id: user_id.to_owned(),
+            rate_limit_requests: 0,
+            rate_limit_complexity: 0,
+            rate_limit_upstream_calls: 0,
         }
     }
 

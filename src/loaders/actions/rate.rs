@@ -6,16 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::domain::caller::{Caller, TenantFingerprints};
-use crate::domain::view::View;
+use crate::domain::caller::{Caller, CallerKey};
 
 /// Maximum number of callers with recorded actions. An evicted caller starts again from zero.
 const CALLERS_MAX: u64 = 10_000;
 
 const MINUTE: Duration = Duration::from_secs(60);
-
-/// Identity of a caller: its tenant, its view (the role, and the user of a MEMBER) and its name.
-type CallerKey = (TenantFingerprints, View, Arc<str>);
 
 /// The recent actions of each caller.
 pub(super) struct ActionRate(moka::sync::Cache<CallerKey, Arc<Mutex<VecDeque<Instant>>>>);
@@ -32,8 +28,7 @@ impl ActionRate {
     /// # Errors
     /// The time until the next action is allowed, if there were `per_minute` in the last minute.
     pub(super) fn record(&self, caller: &Caller, per_minute: u32) -> Result<(), Duration> {
-        let key = (caller.tenant.fingerprints(), caller.view(), Arc::clone(&caller.name));
-        let recent = self.0.get_with(key, Arc::default);
+        let recent = self.0.get_with(caller.key(), Arc::default);
         let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         while recent.front().is_some_and(|first| now - *first >= MINUTE) {

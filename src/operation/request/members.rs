@@ -10,7 +10,8 @@ use apollo_compiler::response::{JsonMap, JsonValue};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// Members that have a meaning in a request.
-const KNOWN_MEMBERS: [&str; 5] = ["query", "documentId", "operationName", "variables", "extensions"];
+const KNOWN_MEMBERS: [&str; 6] =
+    ["query", "documentId", "operationName", "variables", "extensions", "onError"];
 
 /// A JSON object, and the first member with a meaning that is repeated.
 pub(super) struct Members {

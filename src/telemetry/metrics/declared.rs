@@ -90,6 +90,7 @@ const CODE: Label = label(
         "DEADLINE_EXCEEDED",
         "ACTIONS_DISABLED",
         "ACTIONS_RATE_LIMITED",
+        "RATE_LIMITED",
         "OVERLOADED",
         "INTERNAL",
         "UPSTREAM_TIMEOUT",
@@ -168,6 +169,9 @@ declared! {
         "Operations whose response has errors, by the code of the first error";
     ANSWERS = Counter "switchboard_answers_total" in "" by [label("made", &["executed", "joined", "kept"])]:
         "Responses to queries and mutations: executed, joined to an identical request in flight, or kept in the response cache";
+    RATE_LIMITED = Counter "switchboard_rate_limited_total" in ""
+        by [label("limit", &["requests", "complexity", "upstream_calls"]), label("role", &["admin", "member"])]:
+        "Operations refused by a limit over time of their caller";
     RESPONSES = Counter "switchboard_http_responses_total" in ""
         by [label("route", &["graphql", "webhook", "page", "other"]), STATUS]:
         "Responses of the public listener";

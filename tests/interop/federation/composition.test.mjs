@@ -49,6 +49,25 @@ describe('composition', () => {
     });
   }
 
+  it('composes with cache tags', async () => {
+    const env = { SWITCHBOARD__FEDERATION__VERSION: '2.12' };
+    const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env });
+    assert.match(sdl, /@cacheTag\(format: "provider-\{\$key\.id\}"\)/);
+    const [ours, theirs] = await subgraphs(urls);
+    assert.equal(apollo.composeServices([{ ...ours, typeDefs: parse(sdl) }, theirs]).errors, undefined);
+  });
+
+  for (const [name, composer] of [['@apollo/composition', apollo], ['@theguild/federation-composition', hive]]) {
+    it(`${name} composes with authorization`, async () => {
+      const env = { SWITCHBOARD__FEDERATION__AUTHORIZATION: 'true' };
+      const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env });
+      const [ours, theirs] = await subgraphs(urls);
+      const { errors, supergraphSdl } = composer.composeServices([{ ...ours, typeDefs: parse(sdl) }, theirs]);
+      assert.equal(errors, undefined);
+      assert.match(supergraphSdl, /@requiresScopes\(scopes: \[\["switchboard:admin"\]\]\)/);
+    });
+  }
+
   it('the printed schema equals the schema of _service', async () => {
     const { data } = await ask(switchboard.url, '{ _service { sdl } _sdl }');
     const printed = (format) => execFileSync(binary, ['schema', '--format', format], { encoding: 'utf8', env: {} });

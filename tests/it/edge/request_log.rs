@@ -186,6 +186,9 @@ async fn callers_are_named_by_their_token_or_the_hash_of_their_subject() {
         role: RoleName::Admin,
         tenant: "default".to_owned(),
         user_id: String::new(),
+        rate_limit_requests: 0,
+        rate_limit_complexity: 0,
+        rate_limit_upstream_calls: 0,
     };
     let by_token = Authenticator::Tokens(Arc::new(Tokens::new(&[entry], &static_tokens::tenants()).unwrap()));
     let edge = routes(&world, by_token.clone());

@@ -43,6 +43,9 @@ fn known_tokens() -> KnownTokens {
         role,
         tenant: tenant.to_owned(),
         user_id: user_id.to_owned(),
+        rate_limit_requests: 0,
+        rate_limit_complexity: 0,
+        rate_limit_upstream_calls: 0,
     };
     let settings = [
         entry("back office", &admin, RoleName::Admin, "default", ""),

@@ -31,6 +31,9 @@ fn known_tokens() -> KnownTokens {
         role,
         tenant: "default".to_owned(),
         user_id: user_id.to_owned(),
+        rate_limit_requests: 0,
+        rate_limit_complexity: 0,
+        rate_limit_upstream_calls: 0,
     };
     let known_tokens =
         [entry("office", &admin, RoleName::Admin, ""), entry("ann", &member, RoleName::Member, "user_1")];

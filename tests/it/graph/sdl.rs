@@ -23,6 +23,7 @@ fn settings_with(version: &str, left_out: &str) -> FederationSettings {
     FederationSettings {
         version: version.to_owned().try_into().unwrap(),
         left_out: left_out.to_owned().try_into().unwrap(),
+        authorization: false,
     }
 }
 
@@ -104,6 +105,36 @@ fn only_used_directives_are_imported() {
         "extend schema @link(url: \"https://specs.apollo.dev/federation/v2.8\", \
          import: [\"@key\", \"@shareable\", \"@tag\"])"
     );
+}
+
+#[test]
+fn cache_tags_need_a_version_that_has_them() {
+    assert!(!of_federation(&settings_with("2.11", "")).contains("@cacheTag"));
+    let result = of_federation(&settings_with("2.12", ""));
+    assert!(result.lines().next().unwrap().contains("\"@cacheTag\""), "{result}");
+    for tagged in [
+        "type Provider implements Node @key(fields: \"id\") @cacheTag(format: \"providers\") @cacheTag(format: \"provider-{$key.id}\")",
+        "IntegrationHealth! @cacheTag(format: \"providers\") @cacheTag(format: \"accounts\")",
+    ] {
+        assert!(result.contains(tagged), "{tagged} in {result}");
+    }
+}
+
+#[test]
+fn authorization_is_stated_only_if_the_setting_is_on() {
+    let settings = |version| FederationSettings { authorization: true, ..settings_with(version, "") };
+    for without in [of_federation(&shipped()), of_federation(&settings("2.4"))] {
+        assert!(!without.contains("@authenticated") && !without.contains("@requiresScopes"), "{without}");
+    }
+    let result = of_federation(&settings("2.9"));
+    let fields = |root: &str| {
+        let (_, after) = result.split_once(&format!("type {root} {{")).unwrap();
+        let (fields, _) = after.split_once("\n}").unwrap();
+        fields.lines().filter(|line| line.contains("@authenticated")).count()
+    };
+    assert_eq!([fields("Query"), fields("Mutation"), fields("Subscription")], [16, 7, 2], "{result}");
+    assert!(result.contains("@authenticated @requiresScopes(scopes: [[\"switchboard:admin\"]])"), "{result}");
+    assert_eq!(result.matches("@requiresScopes(").count(), 1);
 }
 
 #[test]
