@@ -9,7 +9,7 @@ use std::fs;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::checks::{key, missing_key};
+use super::checks::{reject_missing_key, validate_key};
 use super::sources::SettingValues;
 use super::{ApiKeys, Config};
 use crate::domain::upstream_name::{Composio, Leadlex};
@@ -40,26 +40,26 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
                 "\"default\" is the tenant of the upstream.*.api_key settings: use another name",
             );
         }
-        key::<Leadlex>("leadlex_api_key", &tenant.leadlex_api_key, entry);
-        key::<Composio>("composio_api_key", &tenant.composio_api_key, entry);
-        webhook_secrets("composio_webhook_secrets", &tenant.composio_webhook_secrets, entry);
+        validate_key::<Leadlex>("leadlex_api_key", &tenant.leadlex_api_key, entry);
+        validate_key::<Composio>("composio_api_key", &tenant.composio_api_key, entry);
+        validate_webhook_secrets("composio_webhook_secrets", &tenant.composio_webhook_secrets, entry);
         if keys == ApiKeys::Required && uses_tenants {
-            missing_key("leadlex_api_key", "set it", entry);
-            missing_key("composio_api_key", "set it", entry);
+            reject_missing_key("leadlex_api_key", "set it", entry);
+            reject_missing_key("composio_api_key", "set it", entry);
         }
     }
-    webhook_secrets("webhooks.composio_secrets", &config.webhooks.composio_secrets, values);
-    tokens(config, values);
+    validate_webhook_secrets("webhooks.composio_secrets", &config.webhooks.composio_secrets, values);
+    validate_tokens(config, values);
     if mode == Some(AuthMode::Tokens) && config.auth.tokens.is_empty() {
         let message =
             "\"tokens\" needs at least one [[auth.tokens]] entry: `switchboard token new` creates one";
         values.reject("auth.mode", message);
     }
-    jwt(&config.auth.jwt, mode == Some(AuthMode::Jwt), values);
+    validate_jwt(&config.auth.jwt, mode == Some(AuthMode::Jwt), values);
 }
 
 /// Validates webhook secrets: with a guessed secret, anyone could invalidate the cache at will.
-fn webhook_secrets(name: &str, setting: &SecretString, values: &mut SettingValues<'_>) {
+fn validate_webhook_secrets(name: &str, setting: &SecretString, values: &mut SettingValues<'_>) {
     let is_short = |secret: &SecretString| secret.expose_secret().len() < WEBHOOK_SECRET_BYTES_MIN;
     let secrets = webhook::settings::secrets(setting);
     if secrets.iter().any(is_short) {
@@ -104,7 +104,7 @@ fn validate_names(list: &str, names: &[&str], values: &mut SettingValues<'_>) {
     }
 }
 
-fn tokens(config: &Config, values: &mut SettingValues<'_>) {
+fn validate_tokens(config: &Config, values: &mut SettingValues<'_>) {
     let tokens = &config.auth.tokens;
     let names: Vec<_> = tokens.iter().map(|token| token.name.as_str()).collect();
     validate_names("auth.tokens", &names, values);
@@ -154,7 +154,7 @@ fn validate_token(token: &TokenSettings, entry: &mut SettingValues<'_>) {
     }
 }
 
-fn jwt(jwt: &JwtSettings, is_used: bool, values: &mut SettingValues<'_>) {
+fn validate_jwt(jwt: &JwtSettings, is_used: bool, values: &mut SettingValues<'_>) {
     if is_used {
         for (name, is_missing) in [
             ("auth.jwt.issuer", jwt.issuer.is_empty()),

@@ -179,7 +179,7 @@ impl Config {
         }
         values.read_secret_files();
         otel::apply(&mut values, &sources.variables);
-        let defaults = nested(&schema, &SettingValues::defaults(&schema));
+        let defaults = nested_table(&schema, &SettingValues::defaults(&schema));
         reset_invalid(&schema, &mut values, &|table| table);
         for list in schema.lists() {
             let alone = |entry| {
@@ -191,7 +191,7 @@ impl Config {
                 reset_invalid(&list.entry, entry, &alone);
             }
         }
-        let mut config: Self = nested(&schema, &values)
+        let mut config: Self = nested_table(&schema, &values)
             .try_into()
             .map_err(|error: toml::de::Error| ConfigProblem::new("configuration", error.message(), None))?;
         config.files = validation::validate(&config, keys, &mut values);
@@ -292,7 +292,7 @@ fn reset_invalid<'a>(
     values: &mut SettingValues<'a>,
     complete: &dyn Fn(Table) -> Table,
 ) {
-    let defaults = nested(schema, &SettingValues::defaults(schema));
+    let defaults = nested_table(schema, &SettingValues::defaults(schema));
     for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
         let Some((value, origin)) = values.get(&setting.name) else { continue };
         if *origin == ValueOrigin::Default {
@@ -316,7 +316,7 @@ fn reset_invalid<'a>(
 }
 
 /// Returns the values in force as nested tables, without the settings that only name a secret's file.
-fn nested(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
+fn nested_table(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
     let mut table = Table::new();
     for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
         if let Some((value, _)) = values.get(&setting.name) {
@@ -324,7 +324,8 @@ fn nested(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
         }
     }
     for list in schema.lists() {
-        let entries = values.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
+        let entries =
+            values.entries(&list.name).iter().map(|entry| Value::Table(nested_table(&list.entry, entry)));
         schema::insert(&mut table, &list.name, Value::Array(entries.collect()));
     }
     table

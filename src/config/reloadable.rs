@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 use toml::Value;
 
-use super::nested;
+use super::nested_table;
 use super::problem::{ConfigErrors, ConfigProblem};
 use super::schema::SettingsSchema;
 use super::sources::SettingValues;
@@ -95,7 +95,7 @@ impl SettingDigests {
         });
         let lists = schema.lists().map(|list| {
             let entries =
-                values.entries(&list.name).iter().map(|entry| Value::Table(nested(&list.entry, entry)));
+                values.entries(&list.name).iter().map(|entry| Value::Table(nested_table(&list.entry, entry)));
             (list.name.clone(), digest(&Value::Array(entries.collect())))
         });
         Self(settings.chain(lists).collect())

@@ -212,9 +212,9 @@ impl<'a> SettingValues<'a> {
             let message = if is_secret {
                 format!("takes {expected}, not {}", type_name(&value))
             } else if setting.default.is_bool() {
-                format!("takes {expected}, not {}", described(&value))
+                format!("takes {expected}, not {}", describe(&value))
             } else {
-                format!("takes {expected}, like {}, not {}", shown(&setting.default), described(&value))
+                format!("takes {expected}, like {}, not {}", shown(&setting.default), describe(&value))
             };
             return self.report(name, message, Some(origin));
         }
@@ -335,7 +335,7 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn described(value: &Value) -> String {
+fn describe(value: &Value) -> String {
     match value {
         Value::String(_) => format!("the string {}", shown(value)),
         Value::Integer(_) | Value::Float(_) => format!("the number {}", shown(value)),

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret;
 use toml::Value;
 use url::Url;
 
-use super::checks::{key, missing_key};
+use super::checks::{reject_missing_key, validate_key};
 use super::schema::variable;
 use super::sources::SettingValues;
 use super::toml_document::position;
@@ -149,15 +149,15 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 /// Validates the configuration as a whole, and returns the parsed files that it names. With [`ApiKeys::Optional`],
 /// missing keys are not reported.
 pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValues<'_>) -> LoadedFiles {
-    sizes(config, values);
-    listeners(config, values);
-    key::<Leadlex>("upstream.leadlex.api_key", &config.upstream.leadlex.api_key, values);
-    key::<Composio>("upstream.composio.api_key", &config.upstream.composio.api_key, values);
+    validate_sizes(config, values);
+    validate_listeners(config, values);
+    validate_key::<Leadlex>("upstream.leadlex.api_key", &config.upstream.leadlex.api_key, values);
+    validate_key::<Composio>("upstream.composio.api_key", &config.upstream.composio.api_key, values);
     let needs_keys = config.auth.mode == AuthMode::None || callers::use_default_tenant(config);
     if keys == ApiKeys::Required && needs_keys && !values.has_problem("auth.mode") {
         for section in ["upstream.leadlex", "upstream.composio"] {
             let name = format!("{section}.api_key");
-            missing_key(&name, &format!("set {}", variable(&name)), values);
+            reject_missing_key(&name, &format!("set {}", variable(&name)), values);
         }
     }
     callers::validate(config, keys, values);
@@ -181,7 +181,7 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     files
 }
 
-fn sizes(config: &Config, values: &mut SettingValues<'_>) {
+fn validate_sizes(config: &Config, values: &mut SettingValues<'_>) {
     let sizes = &config.connections;
     for (name, default) in [
         ("connections.providers_default", sizes.providers_default),
@@ -193,7 +193,7 @@ fn sizes(config: &Config, values: &mut SettingValues<'_>) {
     }
 }
 
-fn listeners(config: &Config, values: &mut SettingValues<'_>) {
+fn validate_listeners(config: &Config, values: &mut SettingValues<'_>) {
     let (http, ops) = (config.http.listen, config.ops.listen);
     if http == ops && http.port() != 0 && !values.has_problem("http.listen") {
         values.reject("ops.listen", format!("{ops} is the address of http.listen: use another port"));

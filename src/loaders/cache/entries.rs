@@ -117,7 +117,7 @@ where
                     listener_cache.advance_revision(&*key);
                 }
             })
-            // This only frees memory. `usable` checks the expiry, against Tokio's clock.
+            // This only frees memory. `usable_entry` checks the expiry, against Tokio's clock.
             .time_to_idle(upstream_cache.settings.stale_if_error() + DAY)
             .build();
         Self { entries, limit_bytes, upstream_cache }

@@ -22,7 +22,7 @@ use super::freshness::{Cached, Freshness, FreshnessState, StalePolicy, ValueSour
 use super::key::{CacheKey, CacheValue};
 use super::metrics::ReadFreshness;
 use super::shared::fetch::{BatchRequest, BatchResult, FetchedValue, ReadValue};
-use super::single_flight::{SingleFlight, guarded};
+use super::single_flight::{SingleFlight, run_guarded};
 use super::upstream_cache::UpstreamCache;
 use crate::domain::upstream_name::Upstream;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -81,7 +81,7 @@ where
         let request = self.request(keys, purpose);
         // Boxed: as in `get`.
         let read = Box::pin(self.entries.upstream_cache.read(request, fetch));
-        guarded(K::Upstream::NAME, read.map(Ok)).await
+        run_guarded(K::Upstream::NAME, read.map(Ok)).await
     }
 
     /// Reads a key without this replica's cache. Returns a value that another replica fetched after `since`, or the
@@ -145,12 +145,12 @@ where
     fn lookup_uncounted(&self, key: &K) -> CacheLookup<V> {
         let lookup = self.entries.lookup(key);
         let credential_state = self.entries.upstream_cache.state_of(&key.credential());
-        let figure = match &lookup {
+        let counter = match &lookup {
             CacheLookup::Fresh { .. } => &credential_state.hits,
             CacheLookup::Stale { .. } => &credential_state.stale_served,
             CacheLookup::Old | CacheLookup::Missing => &credential_state.misses,
         };
-        figure.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(1, Ordering::Relaxed);
         lookup
     }
 
@@ -338,7 +338,7 @@ async fn read_one<K: CacheKey, V: CacheValue>(
     };
     // Boxed: as in `get`.
     let read = Box::pin(upstream_cache.read(request, fetch));
-    let BatchResult { values, error } = guarded(K::Upstream::NAME, read.map(Ok)).await?;
+    let BatchResult { values, error } = run_guarded(K::Upstream::NAME, read.map(Ok)).await?;
     let missing = || UpstreamError::new(K::Upstream::NAME, UpstreamFailure::Internal);
     values.into_values().next().ok_or_else(|| error.unwrap_or_else(missing))
 }

@@ -107,7 +107,7 @@ where
 const FETCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Runs a fetch with a timeout. A panic of the fetch results in an internal error.
-pub(crate) async fn guarded<T>(
+pub(crate) async fn run_guarded<T>(
     upstream: UpstreamName,
     fetch: impl Future<Output = Result<T, UpstreamError>>,
 ) -> Result<T, UpstreamError> {

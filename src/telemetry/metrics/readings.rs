@@ -94,16 +94,20 @@ impl Readings {
 
 /// Returns the series of a counter that have no value yet; none if the values of a label are not listed.
 fn missing_series(metric: &Declared, samples: &[Sample]) -> Vec<Sample> {
-    let is_closed = metric.labels.iter().all(|label| !label.values.is_empty());
-    if metric.kind != Kind::Counter || !is_closed {
+    let are_values_listed = metric.labels.iter().all(|label| !label.values.is_empty());
+    if metric.kind != Kind::Counter || !are_values_listed {
         return Vec::new();
     }
-    let all = metric.labels.iter().fold(vec![Vec::new()], |prefixes: Vec<Vec<String>>, label| {
-        let with = |value: &&str, labels: &Vec<String>| [labels.as_slice(), &[(*value).to_owned()]].concat();
-        prefixes.iter().flat_map(|labels| label.values.iter().map(move |value| with(value, labels))).collect()
+    let combinations = metric.labels.iter().fold(vec![Vec::new()], |prefixes: Vec<Vec<String>>, label| {
+        let append =
+            |value: &&str, labels: &Vec<String>| [labels.as_slice(), &[(*value).to_owned()]].concat();
+        prefixes
+            .iter()
+            .flat_map(|labels| label.values.iter().map(move |value| append(value, labels)))
+            .collect()
     });
     let is_missing = |labels: &Vec<String>| !samples.iter().any(|sample| sample.labels == *labels);
-    let missing = all.into_iter().filter(is_missing);
+    let missing = combinations.into_iter().filter(is_missing);
     missing.map(|labels| Sample { labels, value: Value::Count(0) }).collect()
 }
 
