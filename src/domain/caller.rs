@@ -53,8 +53,8 @@ impl Tenant {
     }
 }
 
-/// The identity of a caller in counts over time: its tenant, its view (the role, and the user of a MEMBER) and its name, which is
-/// that of its token or the subject of its JWT.
+/// The identity of a caller in counts over time: its tenant, its view (the role, and the user of a MEMBER), and the
+/// name of its token or the subject of its JWT.
 pub type CallerKey = (TenantFingerprints, View, Arc<str>);
 
 /// A caller of one operation.

@@ -1,4 +1,5 @@
-//! The effect of a field error on the response, which a client chooses (graphql-spec #1236, "`onError` request parameter").
+//! The effect of a field error on the response, which a client chooses (graphql-spec #1236, "`onError` request
+//! parameter").
 
 /// The value of the request parameter `onError`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -19,7 +20,7 @@ impl ErrorBehavior {
 
     /// Returns the behavior of that name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::BY_NAME.into_iter().find_map(|(known, behavior)| (known == name).then_some(behavior))
     }
 }

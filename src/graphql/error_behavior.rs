@@ -1,8 +1,8 @@
 //! The client's choice of what a field error does to the response ([`ErrorBehavior`]).
 //!
-//! Most fields that can fail are `Option<Result<…>>`, for which `NULL` and `PROPAGATE` mean the same. [`NonNull`] is the type
-//! of the few root fields that can fail and are non-null. `HALT` nulls the whole response, which `operation` does; here it
-//! only keeps later mutations from being executed ([`is_halted`]).
+//! Most fields that can fail are `Option<Result<…>>`, for which `NULL` and `PROPAGATE` mean the same. [`NonNull`] is
+//! the type of the few root fields that can fail and are non-null. `HALT` nulls the whole response, which `operation`
+//! does; here it only keeps later mutations from being executed ([`is_halted`]).
 
 use std::borrow::Cow;
 use std::sync::PoisonError;

@@ -31,7 +31,7 @@ const TAGS_OF_ROOT_FIELDS: [(&str, &[&str]); 7] = [
 const ADMIN_SCOPE: &str = "switchboard:admin";
 
 /// Root fields that only an ADMIN may use.
-const FOR_ADMINS: [(&str, &str); 1] = [("Mutation", "refresh")];
+const ADMIN_FIELDS: [(&str, &str); 1] = [("Mutation", "refresh")];
 
 /// Adds the tags of cached data.
 pub(super) fn add_cache_tags(tree: &mut Tree) {
@@ -61,7 +61,7 @@ pub(super) fn add_authorization(tree: &mut Tree) {
             field.make_mut().directives.push(authenticated());
         }
     }
-    for (object, name) in FOR_ADMINS {
+    for (object, name) in ADMIN_FIELDS {
         if let Some(field) = tree.field(object, name) {
             let scopes = Value::List(vec![Node::new(texts([ADMIN_SCOPE]))]);
             field.directives.push(directive(name!(requiresScopes), [(name!(scopes), scopes)]));

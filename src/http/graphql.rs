@@ -157,8 +157,9 @@ fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<H
 /// The status of data with errors in the draft of GraphQL over HTTP (2026-08-06, 5.4); not registered by the IETF.
 const PARTIAL_SUCCESS: u16 = 294;
 
-/// Returns the status of an operation that did not run. The draft gives 400 only to text that cannot be parsed; most other
-/// refusals are of a document or variables that are well-formed. Refusals that have nothing to do with either stay 400.
+/// Returns the status of an operation that did not run. The draft gives 400 only to text that cannot be parsed; most
+/// other refusals are of a document or variables that are well-formed. Refusals that have nothing to do with either
+/// stay 400.
 fn refused_status(code: Option<Code>, draft: bool) -> StatusCode {
     match code {
         Some(

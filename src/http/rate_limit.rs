@@ -1,8 +1,8 @@
-//! `RateLimit` and `RateLimit-Policy`: the caller's limits over time (draft-ietf-httpapi-ratelimit-headers-10), structured
-//! fields (RFC 9651).
+//! `RateLimit` and `RateLimit-Policy`: the caller's limits over time (draft-ietf-httpapi-ratelimit-headers-10),
+//! structured fields (RFC 9651).
 //!
-//! [`describe`] is the entry point. Requests are the only unit of the draft's registry that occurs here; the others have units
-//! of their own, which clients that do not know them must ignore.
+//! [`describe`] is the entry point. Requests are the only unit of the draft's registry that occurs here; the others
+//! have units of their own, which clients that do not know them must ignore.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::operation::rate_limits::RateLimitStatus;
 
-/// The policies of the caller.
+/// The policies of the caller's limits.
 pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// The units that are left of each.
+/// The units that are left of each limit.
 pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// Adds the headers, with `Retry-After` if the operation was refused.
@@ -41,7 +41,7 @@ pub(crate) fn describe(headers: &mut HeaderMap, status: &RateLimitStatus) {
     headers.extend(status.retry_after.map(|wait| (RETRY_AFTER, whole_seconds(wait).into())));
 }
 
-/// Seconds without a fraction, rounded up.
+/// Returns seconds without a fraction, rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }

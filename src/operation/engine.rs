@@ -106,8 +106,8 @@ impl OperationEngine {
     /// Takes over the callers' usage of their limits over time from another engine.
     #[must_use]
     pub fn keeping_usage_of(mut self, other: &Self) -> Self {
-        if let (Some(own), Some(other)) = (&self.rate_limiter, &other.rate_limiter) {
-            self.rate_limiter = Some(Arc::new(own.keeping_usage_of(other)));
+        if let (Some(limiter), Some(other)) = (&self.rate_limiter, &other.rate_limiter) {
+            self.rate_limiter = Some(Arc::new(limiter.keeping_usage_of(other)));
         }
         self.with_cache_metrics()
     }
@@ -202,7 +202,7 @@ impl OperationEngine {
         response.with_rate_limit(limits.as_ref()).noted_in_trace()
     }
 
-    /// The caller's limits over time, if it has any.
+    /// Returns the caller's limits over time, if it has any.
     pub(super) fn limits_of(&self, caller: &Caller) -> Option<CallerLimits> {
         self.rate_limiter.as_ref().and_then(|limiter| limiter.of(caller))
     }
@@ -220,7 +220,8 @@ impl OperationEngine {
         self.preparer.begin(request, &caller.tenant)
     }
 
-    /// Counts the complexity of an operation. One that costs more than `[limits]` allow is not counted, as it will be refused.
+    /// Counts the complexity of an operation. One that costs more than `[limits]` allow is not counted, as it will be
+    /// refused.
     pub(super) fn charge_execution(
         &self,
         prepared: &PreparedOperation,
@@ -254,7 +255,7 @@ impl OperationEngine {
         let key = if is_traced { None } else { ResponseKey::of(&document.text, request, &caller) };
         let key = key.map(Arc::new);
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
-        let mut uncharged = limits;
+        let mut uncharged_limits = limits;
         loop {
             let cached = |key: &Arc<_>| {
                 self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
@@ -271,7 +272,7 @@ impl OperationEngine {
                 Ok(prepared) => prepared,
                 Err(refused) => return refused,
             };
-            if let Some(limits) = uncharged.take()
+            if let Some(limits) = uncharged_limits.take()
                 && let Err(refused) = self.charge_execution(&prepared, limits)
             {
                 return refused;

@@ -1,15 +1,15 @@
 //! Limits over time of each caller: requests, complexity and upstream calls in a window.
 //!
-//! [`RateLimiter`] is the entry point; the engine has one only if `[rate_limits]` or a token sets a limit. A request gets its
-//! [`CallerLimits`]:
+//! [`RateLimiter`] is the entry point; the engine has one only if `[rate_limits]` or a token sets a limit. A request
+//! gets its [`CallerLimits`]:
 //!
 //! 1. [`CallerLimits::charge_request`] counts it, also if its response is cached.
 //! 2. [`CallerLimits::charge_execution`] counts its complexity before it is executed, or joins an equal execution.
-//! 3. [`CallerLimits::counting_calls`] counts its upstream calls after they were made, because their number is not known
-//!    before. A caller can exceed that limit once, and waits longer then.
+//! 3. [`CallerLimits::counting_calls`] counts its upstream calls after they were made, because their number is not
+//!    known before. A caller can therefore exceed that limit once, and then waits longer.
 //!
-//! Each replica counts alone. Rejected: the `governor` crate. It counts before an event only, so it has no place for calls that
-//! are known after, and it returns an error instead of a time for an amount above the limit.
+//! Each replica counts alone. Rejected: the `governor` crate. It counts only before an event, but calls are known only
+//! afterwards. For an amount above the limit it returns an error instead of a waiting time.
 
 pub mod settings;
 mod sliding_count;
@@ -48,7 +48,7 @@ const LIMIT_LABELS: [&str; 3] = ["requests", "complexity", "upstream_calls"];
 const ROLE_LABELS: [&str; 2] = ["admin", "member"];
 
 impl Limit {
-    /// The quota; `None` if there is no limit.
+    /// Returns the quota; `None` if there is no limit.
     fn quota(self, limits: &RateLimits) -> Option<u64> {
         let quota = match self {
             Self::Requests => limits.requests,
@@ -58,7 +58,7 @@ impl Limit {
         (quota > 0).then_some(quota)
     }
 
-    /// The name of its policy in `RateLimit-Policy`.
+    /// Returns the name of its policy in `RateLimit-Policy`.
     fn policy(self) -> &'static str {
         match self {
             Self::Requests => "requests",
@@ -67,7 +67,7 @@ impl Limit {
         }
     }
 
-    /// `extensions.reason` of the error.
+    /// Returns `extensions.reason` of the error.
     fn reason(self) -> &'static str {
         match self {
             Self::Requests => "REQUESTS",
@@ -76,8 +76,8 @@ impl Limit {
         }
     }
 
-    /// A quota in words.
-    fn described(self, quota: u64) -> String {
+    /// Returns a quota in words.
+    fn describe(self, quota: u64) -> String {
         match self {
             Self::Requests => format!("{quota} requests"),
             Self::Complexity => format!("operations of complexity {quota}"),
@@ -103,17 +103,17 @@ type Usage = [SlidingCount; ALL.len()];
 struct Refusals([[AtomicU64; LIMIT_LABELS.len()]; ROLE_LABELS.len()]);
 
 impl RateLimiter {
-    /// Creates the limiter; `None` if nothing sets a limit. `tokens` are the limits of tokens by their names; a limit of 0
-    /// is that of the token's role.
+    /// Creates the limiter; `None` if nothing sets a limit. `tokens` are the limits of tokens by their names; a limit
+    /// of 0 is that of the token's role.
     pub(super) fn new(
         settings: &RateLimitSettings,
         tokens: impl IntoIterator<Item = (Box<str>, RateLimits)>,
     ) -> Option<Self> {
-        let by_token: HashMap<_, _> = tokens.into_iter().filter(|(_, limits)| limits.is_any()).collect();
-        let is_any = settings.admin.is_any() || settings.member.is_any() || !by_token.is_empty();
+        let by_token: HashMap<_, _> = tokens.into_iter().filter(|(_, limits)| limits.has_limit()).collect();
+        let has_limit = settings.admin.has_limit() || settings.member.has_limit() || !by_token.is_empty();
         let callers =
             Cache::builder().max_capacity(settings.callers_max).eviction_policy(EvictionPolicy::lru());
-        is_any.then(|| Self {
+        has_limit.then(|| Self {
             settings: settings.clone(),
             by_token,
             callers: callers.build(),
@@ -121,7 +121,7 @@ impl RateLimiter {
         })
     }
 
-    /// The same limits with the callers' usage of another limiter, unless its window has another length.
+    /// Returns the same limits with the callers' usage of another limiter, unless its window has another length.
     pub(super) fn keeping_usage_of(&self, other: &Self) -> Self {
         let is_comparable = self.settings.window_ms == other.settings.window_ms
             && self.settings.callers_max == other.settings.callers_max;
@@ -134,12 +134,13 @@ impl RateLimiter {
         }
     }
 
-    /// The limits of a caller; `None` if it has none.
+    /// Returns the limits of a caller; `None` if it has none.
     pub(super) fn of(&self, caller: &Caller) -> Option<CallerLimits> {
         let is_admin = caller.view().is_full();
-        let of_role = if is_admin { self.settings.admin } else { self.settings.member };
-        let limits = self.by_token.get(&*caller.name).map_or(of_role, |own| own.or(of_role));
-        limits.is_any().then(|| CallerLimits {
+        let role_limits = if is_admin { self.settings.admin } else { self.settings.member };
+        let limits =
+            self.by_token.get(&*caller.name).map_or(role_limits, |token_limits| token_limits.or(role_limits));
+        limits.has_limit().then(|| CallerLimits {
             limits,
             window: self.settings.window(),
             usage: self.callers.get_with(caller.key(), Arc::default),
@@ -194,7 +195,8 @@ impl CallerLimits {
         self.charge(Limit::Complexity, cost.complexity)
     }
 
-    /// Counts the complexity of an event of a subscription, which is never refused: a lost event would be missed unnoticed.
+    /// Counts the complexity of an event of a subscription, which is never refused: a lost event would be missed
+    /// unnoticed.
     pub(super) fn count_event(&self, cost: OperationCost) {
         self.add(Limit::Complexity, cost.complexity);
     }
@@ -204,56 +206,57 @@ impl CallerLimits {
         CallCharge { limits: self.clone(), stats }
     }
 
-    /// The units that are left now.
+    /// Returns the units that are left now.
     pub(super) fn status(&self) -> RateLimitStatus {
         let (now, usage) = (Instant::now(), self.usage.lock().unwrap_or_else(PoisonError::into_inner));
-        let of = |(limit, count): (Limit, &SlidingCount)| {
+        let status_of = |(limit, count): (Limit, &SlidingCount)| {
             let quota = limit.quota(&self.limits)?;
             let remaining = count.remaining(quota, now, self.window);
             let more_after = (remaining < quota).then(|| count.wait(remaining + 1, quota, now, self.window));
             Some(LimitStatus { policy: limit.policy(), quota, remaining, more_after })
         };
-        let limits = ALL.into_iter().zip(usage.iter()).filter_map(of).collect();
+        let limits = ALL.into_iter().zip(usage.iter()).filter_map(status_of).collect();
         RateLimitStatus { window: self.window, limits, retry_after: None }
     }
 
     /// Counts units if they fit.
     fn charge(&self, limit: Limit, amount: u64) -> Result<(), Box<RateLimited>> {
-        self.decide(limit, amount, |count, now| count.add(amount, now, self.window))
+        self.check_then(limit, amount, |count, now| count.add(amount, now, self.window))
     }
 
     /// Checks whether units fit, without counting them.
     fn check(&self, limit: Limit, amount: u64) -> Result<(), Box<RateLimited>> {
-        self.decide(limit, amount, |_, _| ())
+        self.check_then(limit, amount, |_, _| ())
     }
 
-    /// `allowed` runs under the same lock as the check, so concurrent requests cannot exceed a limit.
-    fn decide(
+    /// Calls `on_success` if units fit. It runs under the same lock as the check, so concurrent requests cannot exceed
+    /// a limit.
+    fn check_then(
         &self,
         limit: Limit,
         amount: u64,
-        allowed: impl FnOnce(&mut SlidingCount, Instant),
+        on_success: impl FnOnce(&mut SlidingCount, Instant),
     ) -> Result<(), Box<RateLimited>> {
         let Some(quota) = limit.quota(&self.limits) else { return Ok(()) };
-        let wait = self.with(limit, |count, now| {
+        let wait = self.with_count(limit, |count, now| {
             let wait = count.wait(amount, quota, now, self.window);
             if wait.is_zero() {
-                allowed(count, now);
+                on_success(count, now);
             }
             wait
         });
         if wait.is_zero() {
             return Ok(());
         }
-        let [of_admins, of_members] = &self.refusals.0;
-        let counts = if self.is_admin { of_admins } else { of_members };
+        let [admin_counts, member_counts] = &self.refusals.0;
+        let counts = if self.is_admin { admin_counts } else { member_counts };
         if let Some(count) = counts.get(limit as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
-        let retry_after = rounded_up(wait);
+        let retry_after = round_up(wait);
         let message = format!(
             "The caller has used its limit of {} in {} seconds. Retry after `retryAfterMs`.",
-            limit.described(quota),
+            limit.describe(quota),
             self.window.as_secs_f64()
         );
         let error = GraphqlError::new(Code::RateLimited, message).with_reason(limit.reason());
@@ -262,13 +265,13 @@ impl CallerLimits {
 
     fn add(&self, limit: Limit, amount: u64) {
         if limit.quota(&self.limits).is_some() {
-            self.with(limit, |count, now| count.add(amount, now, self.window));
+            self.with_count(limit, |count, now| count.add(amount, now, self.window));
         }
     }
 
-    fn with<T: Default>(&self, limit: Limit, of: impl FnOnce(&mut SlidingCount, Instant) -> T) -> T {
+    fn with_count<T: Default>(&self, limit: Limit, apply: impl FnOnce(&mut SlidingCount, Instant) -> T) -> T {
         let mut usage = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
-        usage.get_mut(limit as usize).map(|count| of(count, Instant::now())).unwrap_or_default()
+        usage.get_mut(limit as usize).map(|count| apply(count, Instant::now())).unwrap_or_default()
     }
 }
 
@@ -286,8 +289,8 @@ impl Drop for CallCharge {
     }
 }
 
-/// A time in whole milliseconds that is not shorter.
-fn rounded_up(wait: Duration) -> Duration {
+/// Rounds a time up to whole milliseconds.
+fn round_up(wait: Duration) -> Duration {
     Duration::from_millis(u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX))
 }
 

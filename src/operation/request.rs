@@ -192,12 +192,13 @@ fn object(members: &mut JsonMap, name: &str) -> Result<JsonMap, RequestError> {
     }
 }
 
-/// The value of `onError`. A client that sends another value would take the response for something that it is not.
+/// Reads the value of `onError`. A client that sends another value would take the response for something that it is
+/// not.
 fn error_behavior(members: &mut JsonMap) -> Result<ErrorBehavior, RequestError> {
     let expected = "`onError` must be \"NULL\", \"PROPAGATE\" or \"HALT\"";
     match members.remove("onError") {
         None | Some(JsonValue::Null) => Ok(ErrorBehavior::default()),
-        Some(JsonValue::String(name)) => ErrorBehavior::named(name.as_str()).ok_or_else(|| {
+        Some(JsonValue::String(name)) => ErrorBehavior::from_name(name.as_str()).ok_or_else(|| {
             RequestError(format!("{expected}, but it is {:?}.", shortened_to(VALUE_CHARS_MAX, name.as_str())))
         }),
         Some(other) => refuse(format!("{expected}, but it is {}.", kind(&other))),

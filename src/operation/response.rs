@@ -62,7 +62,7 @@ impl OperationResponse {
         self.tag.of(&self.body)
     }
 
-    /// The code of the first error.
+    /// Returns the code of the first error.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
         Code::ALL.into_iter().find(|code| Some(code.as_str()) == self.origin.code)
@@ -108,7 +108,7 @@ impl OperationResponse {
         Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
     }
 
-    /// The response of an operation that must wait for a limit of its caller.
+    /// Creates the response of an operation that must wait for a limit of its caller.
     pub(super) fn rate_limited(limited: &RateLimited, limits: &CallerLimits) -> Self {
         let response = Self::failed(Outcome::RateLimited, slice::from_ref(&limited.error));
         let status = RateLimitStatus { retry_after: Some(limited.retry_after), ..limits.status() };

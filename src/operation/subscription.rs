@@ -153,7 +153,7 @@ impl Subscription {
         }
     }
 
-    /// The state of the caller's limits over time; `None` if it has none.
+    /// Returns the state of the caller's limits over time; `None` if it has none.
     #[must_use]
     pub fn rate_limit(&self) -> Option<RateLimitStatus> {
         self.limits.as_ref().map(CallerLimits::status)

@@ -49,13 +49,13 @@ impl RateLimits {
     pub(crate) const RANGES: Ranges =
         &[("requests", 0..=Self::MAX), ("complexity", 0..=Self::MAX), ("upstream_calls", 0..=Self::MAX)];
 
-    pub(super) fn is_any(&self) -> bool {
+    pub(super) fn has_limit(&self) -> bool {
         *self != Self::default()
     }
 
-    /// These limits, and others where there is none.
+    /// Returns these limits, and `other` where there is none.
     pub(super) fn or(self, other: Self) -> Self {
-        let or = |own: u64, other: u64| if own > 0 { own } else { other };
+        let or = |limit: u64, other: u64| if limit > 0 { limit } else { other };
         Self {
             requests: or(self.requests, other.requests),
             complexity: or(self.complexity, other.complexity),

@@ -1,7 +1,8 @@
 //! A count over a sliding window, in constant memory.
 //!
-//! It has the counts of two adjoining windows. Of the previous one, the share counts that the sliding window still covers, as
-//! if its events had been spread evenly. All arithmetic is in integers, so a request fits exactly after the computed wait.
+//! It has the counts of two adjoining windows. Of the previous one, the share counts that the sliding window still
+//! covers, as if its events had been spread evenly. All arithmetic is in integers, so a request fits exactly after the
+//! computed wait.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct SlidingCount {
     /// Start of the current window.
-    begin: Option<Instant>,
+    started_at: Option<Instant>,
     current: u64,
     previous: u64,
 }
@@ -20,47 +21,48 @@ impl SlidingCount {
     /// Adds units.
     pub(super) fn add(&mut self, amount: u64, now: Instant, window: Duration) {
         *self = self.at(now, window);
-        self.begin.get_or_insert(now);
+        self.started_at.get_or_insert(now);
         self.current = self.current.saturating_add(amount);
     }
 
-    /// The units that are left of a quota.
+    /// Returns the units that are left of a quota.
     pub(super) fn remaining(&self, quota: u64, now: Instant, window: Duration) -> u64 {
         let count = self.at(now, window);
         let left = window.as_nanos().saturating_sub(count.elapsed(now));
-        let of_previous = (u128::from(count.previous) * left).div_ceil(window.as_nanos().max(1));
-        let used = u128::from(count.current) + of_previous;
+        let previous_share = (u128::from(count.previous) * left).div_ceil(window.as_nanos().max(1));
+        let used = u128::from(count.current) + previous_share;
         u64::try_from(u128::from(quota).saturating_sub(used)).unwrap_or(u64::MAX)
     }
 
-    /// The time until so many units fit into a quota; zero if they do now. More than the whole quota fit when nothing is used.
+    /// Returns the time until `amount` units fit into a quota; zero if they do now. An amount above the quota fits when
+    /// nothing is used.
     pub(super) fn wait(&self, amount: u64, quota: u64, now: Instant, window: Duration) -> Duration {
         let (count, length) = (self.at(now, window), window.as_nanos());
         let (elapsed, room) = (count.elapsed(now), quota - amount.min(quota));
-        // The time after the start of a window at which at most `room` of the events of the window before it count.
-        let freed = |events: u64, room: u64| match events {
+        // The time after the start of a window at which at most `room` events of the previous window still count.
+        let freed_after = |events: u64, room: u64| match events {
             0 => 0,
             _ => length.saturating_sub(u128::from(room) * length / u128::from(events)),
         };
         let nanos = match room.checked_sub(count.current) {
-            Some(room) => freed(count.previous, room).saturating_sub(elapsed),
-            None => length.saturating_sub(elapsed) + freed(count.current, room),
+            Some(room) => freed_after(count.previous, room).saturating_sub(elapsed),
+            None => length.saturating_sub(elapsed) + freed_after(count.current, room),
         };
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// The counts at a later time.
+    /// Returns the counts at a later time.
     fn at(&self, now: Instant, window: Duration) -> Self {
-        let Some(begin) = self.begin else { return *self };
+        let Some(started_at) = self.started_at else { return *self };
         match self.elapsed(now) / window.as_nanos().max(1) {
             0 => *self,
-            1 => Self { begin: begin.checked_add(window), current: 0, previous: self.current },
+            1 => Self { started_at: started_at.checked_add(window), current: 0, previous: self.current },
             _ => Self::default(),
         }
     }
 
     fn elapsed(&self, now: Instant) -> u128 {
-        self.begin.map_or(0, |begin| now.saturating_duration_since(begin).as_nanos())
+        self.started_at.map_or(0, |started_at| now.saturating_duration_since(started_at).as_nanos())
     }
 }
 
