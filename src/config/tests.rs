@@ -1,9 +1,10 @@
-//! Messages for wrong settings, the order of sources, and secrets that are never shown.
+//! Messages for wrong settings, and the order of sources.
+
+mod secrets;
+mod traces;
 
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-use secrecy::ExposeSecret;
 
 use super::*;
 
@@ -307,86 +308,6 @@ fn mode_none_listens_on_loopback_only() {
 }
 
 #[test]
-fn a_secret_is_read_from_a_file_without_its_line_end() {
-    let secret = TempFile::new("secret", "wbk_from_a_file\r\n");
-    let path = secret.path();
-    let by_file = [("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", path.as_str())];
-    let config = environment(&by_file).unwrap();
-    assert_eq!(config.upstream.leadlex.api_key.expose_secret(), "wbk_from_a_file");
-
-    let both = [by_file[0], ("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", CANARY)];
-    assert_eq!(
-        environment(&both).unwrap_err(),
-        [
-            "upstream.leadlex.api_key_file: upstream.leadlex.api_key is set too (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY): set only one of the two (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE)"
-        ]
-    );
-    let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", "no/such/file")]).unwrap_err();
-    assert_eq!(
-        lines,
-        [
-            "ids.key_file: cannot read \"no/such/file\": No such file or directory (os error 2) (variable SWITCHBOARD__IDS__KEY_FILE)"
-        ]
-    );
-    let empty = TempFile::new("empty", "\n");
-    let lines = environment(&[("SWITCHBOARD__IDS__KEY_FILE", &empty.path())]).unwrap_err();
-    assert!(lines.len() == 1 && lines[0].contains("is empty"), "{lines:?}");
-    let two = TempFile::new("two", &format!("wbk_{CANARY}\nwbk_{CANARY}\n"));
-    let lines = environment(&[("SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE", &two.path())]).unwrap_err();
-    assert_eq!(
-        lines,
-        [format!(
-            "upstream.leadlex.api_key_file: {:?} has several lines: it must contain the secret and at most one line end (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY_FILE)",
-            two.path()
-        )]
-    );
-}
-
-#[test]
-fn a_malformed_key_or_one_of_the_other_upstream_is_rejected() {
-    let refused = |name: &str, value: &str| environment(&[(name, value)]).unwrap_err().join("\n");
-    let leadlex = "SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY";
-    assert!(refused(leadlex, "ak_canary").contains("begins with ak_: that is a key to Composio"));
-    assert!(refused(leadlex, "canary canary").contains("printable ASCII without spaces"));
-    let composio = "SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY";
-    assert!(refused(composio, "wbk_canary").contains("begins with wbk_: that is a key to LeadLex"));
-    assert!(refused("SWITCHBOARD__IDS__KEY", "canary").contains("16 characters or more"));
-    for (name, value) in [(leadlex, "ak_canary"), (composio, "can ary"), ("SWITCHBOARD__IDS__KEY", "canary")]
-    {
-        assert!(!refused(name, value).contains("canary") && !refused(name, value).contains("can ary"));
-    }
-}
-
-#[test]
-fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
-    let line = refusal(&format!("[http]\n[upstream.leadlex]\napi_key = \"{CANARY}\n"));
-    assert!(line.starts_with("x.toml: line 3, column "), "{line}");
-    assert!(line.contains("not valid TOML: ") && !line.contains(CANARY) && !line.contains('\n'), "{line}");
-
-    for text in ["---\nhttp:\n", "# settings\nhttp:\n  listen: 127.0.0.1:8080\n", "auth: {mode: none}"] {
-        assert_eq!(
-            refusal(text),
-            "x.toml: this is YAML: the configuration is TOML, as in `[http]` and, below it, `graphiql = true`"
-        );
-    }
-
-    let unquoted = refusal("[http]\nlisten = 127.0.0.1:8080\n");
-    assert!(
-        unquoted.starts_with("x.toml: line 2, column ")
-            && unquoted.ends_with("; texts are written in quotes"),
-        "{unquoted}"
-    );
-
-    let gone = ConfigSources { file: Some("no/such/file.toml".into()), ..ConfigSources::default() };
-    assert_eq!(
-        lines(Config::load(gone)).unwrap_err(),
-        [
-            "no/such/file.toml: cannot read the configuration: No such file or directory (os error 2); check the path, which is relative to the working directory"
-        ]
-    );
-}
-
-#[test]
 fn the_toolkit_mapping_is_read_and_validated_with_the_configuration() {
     let mapping =
         TempFile::new("mapping", "[[provider]]\ncategory = \"a\"\nname = \"b\"\ntoolkits = [\"c d\"]");
@@ -445,39 +366,6 @@ fn every_setting_in_the_default_file_has_a_comment_above_it() {
 }
 
 #[test]
-fn all_secrets_are_redacted() {
-    let schema = SettingsSchema::built_in().unwrap();
-    let secrets: Vec<&str> =
-        schema.iter().filter(|s| schema.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
-    assert_eq!(
-        secrets,
-        [
-            "upstream.leadlex.api_key",
-            "upstream.composio.api_key",
-            "redis.password",
-            "ids.key",
-            "webhooks.composio_secrets",
-            "traces.headers"
-        ]
-    );
-    for setting in schema.iter() {
-        let has_secret_name = ["key", "token", "secret", "secrets", "password", "headers"]
-            .iter()
-            .any(|word| setting.key().ends_with(word));
-        assert_eq!(has_secret_name, secrets.contains(&&*setting.name), "{}", setting.name);
-    }
-    let header = format!("name={CANARY}");
-    let value = |name: &str| if name == "traces.headers" { header.as_str() } else { CANARY };
-    let pairs: Vec<(String, &str)> =
-        secrets.iter().map(|name| (schema::variable(name), value(name))).collect();
-    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    let config = environment(&pairs).unwrap();
-    assert!(!format!("{config:?}").contains(CANARY));
-    assert!(!config.redacted().contains(CANARY));
-    assert_eq!(config.redacted().matches("\"[redacted]\"").count(), secrets.len());
-}
-
-#[test]
 fn printed_settings_are_toml_with_the_origin_of_each_value() {
     let config = environment(&[("SWITCHBOARD__LISTS__PAGE_ROWS", "7")]).unwrap();
     let printed: Table = toml::from_str(config.redacted()).unwrap();
@@ -487,88 +375,4 @@ fn printed_settings_are_toml_with_the_origin_of_each_value() {
     assert!(config.redacted().contains("\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n"));
     assert_eq!(config.changed(), "[lists]\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n");
     assert_eq!(file("").unwrap().changed(), "");
-}
-
-#[test]
-fn trace_endpoint_and_headers_are_validated_and_secrets_not_repeated() {
-    let set = |name: &str, value: &str| {
-        let errors = environment(&[(name, value)]).unwrap_err();
-        errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-    };
-    let endpoint = set("SWITCHBOARD__TRACES__ENDPOINT", "127.0.0.1:4318");
-    assert!(endpoint.contains("traces.endpoint: ") && endpoint.contains("has no scheme"), "{endpoint}");
-    for ending in ["", "/"] {
-        let whole = format!("http://127.0.0.1:4318/v1/traces{ending}");
-        let twice = set("SWITCHBOARD__TRACES__ENDPOINT", &whole);
-        let why = "ends in /v1/traces, which is added automatically: set \"http://127.0.0.1:4318\"";
-        assert!(twice.contains("traces.endpoint: ") && twice.contains(why), "{twice}");
-    }
-    let secret = set("SWITCHBOARD__TRACES__ENDPOINT", &format!("https://me:{CANARY}@collector.example"));
-    assert!(secret.contains("user name or password") && !secret.contains(CANARY), "{secret}");
-    let headers = set("SWITCHBOARD__TRACES__HEADERS", CANARY);
-    assert!(
-        headers.contains("traces.headers: is not a list of headers") && !headers.contains(CANARY),
-        "{headers}"
-    );
-    let share = set("SWITCHBOARD__TRACES__SAMPLE_PERCENT", "101");
-    assert!(share.contains("it takes 0 to 100"), "{share}");
-    let warnings = |endpoint: &str| {
-        let set = [
-            ("SWITCHBOARD__TRACES__ENDPOINT", endpoint),
-            ("SWITCHBOARD__TRACES__HEADERS", "authorization=x"),
-        ];
-        environment(&set).unwrap().warnings()
-    };
-    assert_eq!(warnings("http://127.0.0.1:4318"), [] as [&str; 0]);
-    assert!(
-        matches!(&warnings("http://collector.example:4318")[..], [one] if one.starts_with("traces.endpoint is http"))
-    );
-}
-
-#[test]
-fn standard_variables_configure_traces_where_no_setting_does() {
-    let standard = [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=canary_never_to_be_shown"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "2500"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "team=a, service.name=graph"),
-    ];
-    let config = environment(&standard).unwrap();
-    let traces = &config.traces;
-    assert_eq!((traces.endpoint.as_str(), traces.timeout_ms), ("http://127.0.0.1:4318", 2_500));
-    assert_eq!((traces.service_name.as_str(), traces.headers().unwrap().len()), ("graph", 1));
-    let printed = config.redacted();
-    for line in [
-        "endpoint = \"http://127.0.0.1:4318\" # variable OTEL_EXPORTER_OTLP_ENDPOINT\n",
-        "headers = \"[redacted]\" # variable OTEL_EXPORTER_OTLP_HEADERS\n",
-        "service_name = \"graph\" # variable OTEL_RESOURCE_ATTRIBUTES\n",
-    ] {
-        assert!(printed.contains(line), "{line}: {printed}");
-    }
-    assert!(!printed.contains(CANARY));
-
-    let of_traces = [
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://collector.example/otlp/v1/traces"),
-        ("OTEL_SERVICE_NAME", "other"),
-    ];
-    let config = environment(&[&standard[..], &of_traces].concat()).unwrap();
-    assert_eq!(config.traces.endpoint, "https://collector.example/otlp");
-    assert_eq!(config.traces.service_name, "other");
-
-    let settings = [("SWITCHBOARD__TRACES__ENDPOINT", ""), ("SWITCHBOARD__TRACES__SERVICE_NAME", "set")];
-    let config = environment(&[&standard[..], &of_traces, &settings].concat()).unwrap();
-    assert_eq!((config.traces.url(), config.traces.service_name.as_str()), (None, "set"));
-
-    for (name, value) in [
-        ("OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318"),
-        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://127.0.0.1:4318"),
-        ("OTEL_EXPORTER_OTLP_TIMEOUT", "soon"),
-        ("OTEL_EXPORTER_OTLP_HEADERS", CANARY),
-    ] {
-        let refused = environment(&[(name, value)]).unwrap_err();
-        assert!(
-            matches!(&refused[..], [line] if line.contains(name) && !line.contains(CANARY)),
-            "{refused:?}"
-        );
-    }
 }

@@ -1,5 +1,8 @@
 //! Each rule of the quota as one example on a simple timeline.
 
+mod rate_limited;
+mod unknown_limits;
+
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
@@ -336,118 +339,6 @@ fn settings_limit_a_larger_quota_and_replace_missing_headers() {
 }
 
 #[test]
-fn repeated_429s_hold_longer_each_time_up_to_a_minute() {
-    let mut timeline = Timeline::with_limit(100, 90);
-    let mut now = Duration::ZERO;
-    for hold in [1, 2, 4, 8, 16, 32, 60, 60] {
-        timeline.at(now).refused(&leadlex(100, 90));
-        assert_eq!((timeline.wait(Needed), timeline.wait(Refresh) >= seconds(hold)), (seconds(hold), true));
-        now += seconds(hold);
-    }
-    timeline.at(now).call(&leadlex(100, 89));
-    timeline.refused(&leadlex(100, 89));
-    assert_eq!(timeline.wait(Needed), seconds(1), "a response resets the count");
-}
-
-#[test]
-fn simultaneous_429s_count_once() {
-    let mut timeline = Timeline::with_limit(100, 90);
-    for _ in 0..5 {
-        timeline.refused(&leadlex(100, 90));
-    }
-    assert_eq!(timeline.wait(Needed), seconds(1));
-}
-
-#[test]
-fn jitter_shortens_a_hold_by_up_to_half() {
-    for (jitter, millis) in [(0.0, 4_000), (0.5, 3_000), (1.0, 2_000), (7.0, 2_000), (f64::NAN, 4_000)] {
-        let hold = super::backoff(3, jitter);
-        assert_eq!(hold, Duration::from_millis(millis), "{jitter}");
-    }
-    assert_eq!(super::backoff(1, 1.0), seconds(1), "never under a second");
-}
-
-#[test]
-fn a_429_without_remaining_calls_holds_until_the_reset() {
-    let mut timeline = Timeline::with_limit(100, 90);
-    timeline.refused(&leadlex(100, 0));
-    assert_eq!((timeline.wait(Needed), timeline.wait(Refresh)), (HALF_DAY, HALF_DAY));
-}
-
-#[test]
-fn retry_after_is_honoured_up_to_31_days() {
-    for (asked, hold) in [(7, 7), (86_400 * 31, 86_400 * 31), (86_400 * 32, 1)] {
-        let mut timeline = Timeline::with_limit(100, 90);
-        let mut headers = leadlex(100, 90);
-        headers.insert("retry-after", asked.into());
-        timeline.refused(&headers);
-        assert_eq!(timeline.wait(Needed), seconds(hold), "{asked}");
-    }
-}
-
-#[test]
-fn a_429_without_headers_holds_only_for_its_own_delay() {
-    let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
-    let mut headers = HeaderMap::new();
-    headers.insert("retry-after", 1.into());
-    timeline.refused(&headers);
-    assert_eq!(timeline.wait(Needed), seconds(1));
-    timeline.at(seconds(1));
-    for _ in 0..20 {
-        assert_eq!(timeline.wait(Needed), Duration::ZERO);
-        timeline.call(&HeaderMap::new());
-    }
-}
-
-#[test]
-fn a_429_with_remaining_calls_sets_a_limit_for_five_minutes() {
-    let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
-    let counted = leadlex(100_000, 50_000);
-    for _ in 0..4 {
-        timeline.call(&counted);
-    }
-    timeline.refused(&counted);
-    timeline.at(MINUTE);
-    for _ in 0..4 {
-        assert_eq!(timeline.wait(Needed), Duration::ZERO);
-        timeline.call(&counted);
-    }
-    assert_eq!(timeline.wait(Needed), MINUTE);
-    timeline.at(seconds(300));
-    for _ in 0..20 {
-        timeline.call(&counted);
-    }
-    assert_eq!(timeline.wait(Needed), Duration::ZERO);
-}
-
-#[test]
-fn a_stated_reset_ends_the_wait_without_a_stated_limit() {
-    for limit in [None, Some("many")] {
-        let mut timeline = Timeline::new(QuotaSettings::default());
-        let mut headers = HeaderMap::new();
-        headers.insert("x-ratelimit-remaining", 0.into());
-        headers.insert("x-ratelimit-reset", 2.into());
-        limit.map(|limit| headers.insert("x-ratelimit-limit", limit.parse().unwrap()));
-        timeline.call(&headers);
-        assert_eq!(timeline.wait(Needed), seconds(2));
-        timeline.at(seconds(2));
-        for _ in 0..20 {
-            assert_eq!(timeline.wait(Needed), Duration::ZERO);
-            timeline.call(&HeaderMap::new());
-        }
-    }
-}
-
-#[test]
-fn an_inferred_wait_is_at_most_five_minutes() {
-    let mut timeline = Timeline::new(QuotaSettings::default());
-    let mut headers = HeaderMap::new();
-    headers.insert("x-ratelimit-remaining", 0.into());
-    timeline.call(&headers);
-    assert_eq!(timeline.wait(Needed), seconds(300));
-}
-
-#[test]
 fn composios_window_ends_within_a_minute_of_its_first_response() {
     let mut timeline = Timeline::new(QuotaSettings::default());
     timeline.call(&composio(2_000, 0));
@@ -468,22 +359,6 @@ fn a_larger_plan_applies_from_its_first_response() {
     let mut timeline = Timeline::with_limit(100, 3);
     timeline.call(&leadlex(1_000, 902));
     assert_eq!(timeline.remaining(), Some(902));
-}
-
-#[test]
-fn after_an_outage_one_call_is_allowed() {
-    let mut timeline = Timeline::with_limit(20, 8);
-    for minute in 1..=20 {
-        // No call gets a response with headers.
-        let call = timeline.at(MINUTE * minute).sent();
-        timeline.answered(&call, &HeaderMap::new());
-    }
-    assert_eq!(timeline.remaining(), Some(0));
-    assert_eq!(timeline.wait(Needed), seconds(600), "waiting until midnight would be useless");
-    timeline.at(MINUTE * 30);
-    assert_eq!(timeline.wait(Needed), Duration::ZERO);
-    timeline.call(&leadlex(20, 7));
-    assert_eq!(timeline.remaining(), Some(7), "none of them had been counted");
 }
 
 #[test]
