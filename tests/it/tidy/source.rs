@@ -33,7 +33,8 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn read(path: &str, text: &str) -> Self {
-        let tests_alone = path.ends_with("/tests.rs") || path.starts_with("tests/");
+        let tests_alone =
+            path.ends_with("/tests.rs") || path.contains("/tests/") || path.starts_with("tests/");
         Self {
             path: path.to_owned(),
             has_head: text.trim_start().starts_with("//!"),
