@@ -6,6 +6,8 @@ mod traces;
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use secrecy::ExposeSecret;
+
 use super::*;
 
 pub(super) const CANARY: &str = "canary_never_to_be_shown";

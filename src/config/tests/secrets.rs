@@ -1,7 +1,5 @@
 //! Secrets: their files, their form, and that they are never shown.
 
-use secrecy::ExposeSecret as _;
-
 use super::*;
 
 #[test]
