@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use anyhow::anyhow;
 
+use super::arguments::configuration;
+use super::output::{Failure, print};
 use super::redis_check::redis_check;
 use super::upstream_check::{CheckResult, upstream_check, write_check};
-use super::{Failure, configuration, print};
 use crate::app::open_files::{ConnectionLimits, raise_limit};
 use crate::app::probes::{TenantProbe, probe_issuer, probe_redis, probe_upstreams};
 use crate::app::wiring::Networks;

@@ -9,8 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::Context as _;
 
+use super::arguments::hidden_port_flag;
+use super::output::{Failure, print_in_background};
 use super::serve::StopSignal;
-use super::{Failure, hidden_port_flag, print_in_background};
 use crate::app::{self, App};
 use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
@@ -29,10 +30,10 @@ pub(super) struct Arguments {
     scenario: Scenario,
     /// Address of GraphiQL and the graph; port 0 picks a free one. On other than loopback addresses, clients need the
     /// printed token.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = super::arguments::address)]
     listen: SocketAddr,
     /// Address of the emulated upstreams; by default a free port.
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = super::arguments::address)]
     sandbox_listen: Option<SocketAddr>,
     /// Origin whose pages may send requests, as in http://localhost:5173; can be repeated (`http.cors_origins`).
     #[arg(long, value_name = "ORIGIN")]
@@ -134,7 +135,7 @@ fn settings(
 
 /// Returns the text with the addresses. The address of all interfaces is shown as loopback, which browsers can open.
 fn greeting(graph: SocketAddr, sandbox: SocketAddr, token: Option<&NewToken>) -> String {
-    let graph = super::reachable(graph);
+    let graph = super::arguments::reachable(graph);
     let (line, header) = match token {
         Some(NewToken { text, .. }) => (
             format!("Token: {text} (send it as `Authorization: Bearer …`)\n"),

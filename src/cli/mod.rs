@@ -3,8 +3,10 @@
 //! Results go to standard output, error lines (`switchboard: …`) and the log to standard error. Exit codes: 0 for
 //! success, 1 for a failure while the command ran, 2 for wrong usage or a wrong configuration.
 
+mod arguments;
 pub mod check;
 mod demo;
+mod output;
 mod ready;
 mod redis_check;
 mod reload;
@@ -14,16 +16,16 @@ mod systemd;
 mod token;
 mod upstream_check;
 
-use std::io::{self, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::builder::UnknownArgumentValueParser;
-use clap::{Arg, Parser, Subcommand, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::config::{ApiKeys, Config, ConfigErrors, ConfigSources};
+use self::arguments::configuration;
+use self::output::{Failure, print};
+use crate::config::ApiKeys;
 use crate::graphql::{federation, schema, stitching};
 use crate::telemetry::log_writer;
 
@@ -89,58 +91,6 @@ enum SchemaFormat {
     Stitching,
 }
 
-/// Parses an address to listen on; the error shows examples.
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse().map_err(
-        |_| "give an IP address and a port, as in 127.0.0.1:8080 or [::1]:8080; port 0 picks a free one",
-    )
-}
-
-/// Returns the address at which this machine reaches a listener: loopback if it listens on all interfaces.
-fn reachable(mut address: SocketAddr) -> SocketAddr {
-    address.set_ip(match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    });
-    address
-}
-
-/// Returns a hidden `--port`, an option that other servers have: its error suggests `--listen`.
-fn hidden_port_flag() -> Arg {
-    let parser = UnknownArgumentValueParser::suggest_arg("--listen");
-    Arg::new("port")
-        .long("port")
-        .hide(true)
-        .value_parser(parser.and_suggest("it takes an address with a port, as in 127.0.0.1:8080"))
-}
-
-/// Reason why a command failed.
-enum Failure {
-    /// The configuration has problems.
-    Config(ConfigErrors),
-    /// An error while the command ran.
-    Run(anyhow::Error),
-}
-
-impl From<ConfigErrors> for Failure {
-    fn from(errors: ConfigErrors) -> Self {
-        Self::Config(errors)
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Run(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Run(error.into())
-    }
-}
-
 /// Runs a command to its end.
 pub async fn run(cli: Cli) -> ExitCode {
     let ended = match cli.command {
@@ -184,43 +134,6 @@ fn print_schema(format: SchemaFormat, file: Option<PathBuf>) -> Result<(), Failu
     Ok(print(&text)?)
 }
 
-/// Returns the configuration of a file, the environment and flags.
-fn configuration(
-    file: Option<PathBuf>,
-    flags: Vec<(&'static str, &'static str, String)>,
-    keys: ApiKeys,
-) -> Result<Config, ConfigErrors> {
-    Config::load(sources(file, flags, keys))
-}
-
-fn sources(
-    file: Option<PathBuf>,
-    flags: Vec<(&'static str, &'static str, String)>,
-    keys: ApiKeys,
-) -> ConfigSources {
-    ConfigSources { file, variables: std::env::vars_os().collect(), flags, keys }
-}
-
-/// Writes to standard output and flushes, because tests and scripts wait for single lines.
-fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    if !text.ends_with('\n') {
-        out.write_all(b"\n")?;
-    }
-    out.flush()
-}
-
-/// Prints like [`print()`], but on a thread: a server must not wait for a standard output that is not read, nor end
-/// because of it.
-fn print_in_background(text: String) {
-    std::thread::spawn(move || {
-        if let Err(error) = print(&text) {
-            tracing::warn!(%error, "cannot write to standard output");
-        }
-    });
-}
-
 /// Writes error lines; an error of standard error itself is ignored.
 fn print_errors(lines: impl IntoIterator<Item = String>) {
     for line in lines {
@@ -230,21 +143,4 @@ fn print_errors(lines: impl IntoIterator<Item = String>) {
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_listener_on_all_addresses_is_reached_by_loopback() {
-        for (listener, expected) in [
-            ("0.0.0.0:9090", "127.0.0.1:9090"),
-            ("[::]:9090", "[::1]:9090"),
-            ("127.0.0.1:1", "127.0.0.1:1"),
-            ("10.0.0.7:9090", "10.0.0.7:9090"),
-        ] {
-            assert_eq!(reachable(listener.parse().unwrap()).to_string(), expected);
-        }
-    }
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use tokio::net::TcpStream;
 
-use super::{Failure, print, reachable, sources};
+use super::arguments::{reachable, sources};
+use super::output::{Failure, print};
 use crate::config::{ApiKeys, Config};
 
 /// Timeout of the whole check.
@@ -25,7 +26,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of /ready (setting ops.listen).
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = super::arguments::address)]
     ops_listen: Option<SocketAddr>,
 }
 

@@ -6,7 +6,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{sources, systemd};
+use super::arguments::sources;
+use super::systemd;
 use crate::app::hot_reload::HotReload;
 use crate::config::{ApiKeys, Config, ConfigErrors};
 use crate::telemetry::Level;

@@ -2,8 +2,9 @@
 
 use std::net::SocketAddr;
 
+use super::arguments::hidden_port_flag;
+use super::output::{Failure, print};
 use super::serve::StopSignal;
-use super::{Failure, hidden_port_flag, print};
 use crate::app;
 use crate::config::{ApiKeys, Config, ConfigSources};
 use crate::domain::clock::Clock;
@@ -15,7 +16,7 @@ use crate::sandbox::{self, LEADLEX_PATH, Sandbox};
 #[command(arg = hidden_port_flag())]
 pub(super) struct Arguments {
     /// Address to listen on; port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8090", value_parser = super::arguments::address)]
     listen: SocketAddr,
     /// Keep the data's built-in timestamps, which are equal in every run. By default they are shifted to now.
     #[arg(long)]

@@ -4,8 +4,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::arguments::hidden_port_flag;
+use super::output::{Failure, print_in_background};
 use super::reload::{ReloadSignal, ServeSources};
-use super::{Failure, hidden_port_flag, print_in_background, systemd};
+use super::systemd;
 use crate::app::App;
 use crate::telemetry::{self, LogFormat};
 
@@ -17,10 +19,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of /graphql and GraphiQL (setting http.listen); port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = super::arguments::address)]
     listen: Option<SocketAddr>,
     /// Address of /live, /ready and /metrics (setting ops.listen); port 0 picks a free one.
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
+    #[arg(long, value_name = "ADDR", value_parser = super::arguments::address)]
     ops_listen: Option<SocketAddr>,
 }
 

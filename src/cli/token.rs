@@ -5,7 +5,7 @@ use std::io;
 use anyhow::Context as _;
 use toml::Value;
 
-use super::{Failure, print};
+use super::output::{Failure, print};
 use crate::domain::role::MemberId;
 use crate::http::caller::tokens::NewToken;
 

@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::checks::{reject_missing_key, validate_key};
+use super::settings::{ApiKeys, Config};
 use super::sources::SettingValues;
-use super::{ApiKeys, Config};
 use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::domain::web_url::is_loopback;
 use crate::http::caller::keys;

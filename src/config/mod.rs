@@ -22,6 +22,7 @@ mod reference;
 mod reloadable;
 mod replicas;
 mod schema;
+mod settings;
 mod sources;
 mod toml_document;
 mod validation;
@@ -32,117 +33,16 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use toml::{Table, Value};
 
-use crate::domain::settings::{HealthSettings, IdSettings, ToolkitSettings};
 use crate::domain::toolkits::ToolkitMapping;
-use crate::graphql::federation::FederationSettings;
-use crate::http::caller::settings::{AuthSettings, TenantSettings};
-use crate::http::settings::{HttpSettings, OpsSettings, ServerSettings};
-use crate::http::webhook::settings::WebhookSettings;
-use crate::loaders::actions::settings::ActionSettings;
-use crate::loaders::settings::{CacheSettings, ConnectionSettings, ListSettings, WatchSettings};
 use crate::operation::persisted::trusted::TrustedDocuments;
-use crate::operation::rate_limits::settings::RateLimitSettings;
-use crate::operation::settings::{DocumentSettings, LimitSettings};
-use crate::replicas::settings::ReplicaSettings;
-use crate::telemetry::LogSettings;
-use crate::telemetry::metrics::MetricsSettings;
-use crate::telemetry::traces::settings::TraceSettings;
-use crate::upstream::settings::UpstreamSettings;
 use problem::ValueOrigin;
 pub use problem::{ConfigErrors, ConfigProblem};
 use reloadable::SettingDigests;
 use schema::SettingsSchema;
-use sources::SettingValues;
-
-/// The settings of every component. Only `app` and the commands see all of it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
-    /// `[http]`
-    pub http: HttpSettings,
-    /// `[ops]`
-    pub ops: OpsSettings,
-    /// `[server]`
-    pub server: ServerSettings,
-    /// `[limits]`
-    pub limits: LimitSettings,
-    /// `[rate_limits]`
-    pub rate_limits: RateLimitSettings,
-    /// `[documents]`
-    pub documents: DocumentSettings,
-    /// `[auth]`
-    pub auth: AuthSettings,
-    /// `[webhooks]`
-    pub webhooks: WebhookSettings,
-    /// `[[tenants]]`
-    pub tenants: Vec<TenantSettings>,
-    /// `[upstream.leadlex]` and `[upstream.composio]`
-    pub upstream: Upstreams,
-    /// `[cache]`
-    pub cache: CacheSettings,
-    /// `[redis]`
-    pub redis: ReplicaSettings,
-    /// `[connections]`
-    pub connections: ConnectionSettings,
-    /// `[subscriptions]`
-    pub subscriptions: WatchSettings,
-    /// `[lists]`
-    pub lists: ListSettings,
-    /// `[federation]`
-    pub federation: FederationSettings,
-    /// `[ids]`
-    pub ids: IdSettings,
-    /// `[toolkits]`
-    pub toolkits: ToolkitSettings,
-    /// `[health]`
-    pub health: HealthSettings,
-    /// `[actions]`
-    pub actions: ActionSettings,
-    /// `[log]`
-    pub log: LogSettings,
-    /// `[traces]`
-    pub traces: TraceSettings,
-    /// `[metrics]`
-    pub metrics: MetricsSettings,
-    #[serde(skip)]
-    redacted: String,
-    #[serde(skip)]
-    changed: String,
-    #[serde(skip)]
-    digests: SettingDigests,
-    #[serde(skip)]
-    files: LoadedFiles,
-}
-
-/// The files that settings name, read and parsed when the configuration was loaded.
-#[derive(Debug, Clone, Default)]
-struct LoadedFiles {
-    trusted_documents: Option<TrustedDocuments>,
-    toolkit_mapping: ToolkitMapping,
-}
-
-/// The settings of both upstreams.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Upstreams {
-    /// `[upstream.leadlex]`
-    pub leadlex: UpstreamSettings,
-    /// `[upstream.composio]`
-    pub composio: UpstreamSettings,
-}
-
-/// Whether the keys of both upstreams must be set, in a mode that uses them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ApiKeys {
-    /// A missing key is a problem, as for `serve`.
-    #[default]
-    Required,
-    /// A missing key is allowed.
-    Optional,
-}
+pub use settings::{ApiKeys, Config, Upstreams};
+use sources::{SettingValues, nested_table};
 
 /// Sources of a configuration besides the defaults.
 #[derive(Debug, Default)]
@@ -313,22 +213,6 @@ fn reset_invalid<'a>(
             values.reset(setting);
         }
     }
-}
-
-/// Returns the values in force as nested tables, without the settings that only name a secret's file.
-fn nested_table(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
-    let mut table = Table::new();
-    for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
-        if let Some((value, _)) = values.get(&setting.name) {
-            schema::insert(&mut table, &setting.name, value.clone());
-        }
-    }
-    for list in schema.lists() {
-        let entries =
-            values.entries(&list.name).iter().map(|entry| Value::Table(nested_table(&list.entry, entry)));
-        schema::insert(&mut table, &list.name, Value::Array(entries.collect()));
-    }
-    table
 }
 
 fn redacted(schema: &SettingsSchema, values: &SettingValues<'_>, with_defaults: bool) -> String {

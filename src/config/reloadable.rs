@@ -8,10 +8,9 @@ use std::collections::BTreeMap;
 use sha2::{Digest as _, Sha256};
 use toml::Value;
 
-use super::nested_table;
 use super::problem::{ConfigErrors, ConfigProblem};
 use super::schema::SettingsSchema;
-use super::sources::SettingValues;
+use super::sources::{SettingValues, nested_table};
 
 /// The reloadable settings. A list of sections is named as a whole; a secret without `_file`.
 pub(super) const RELOADABLE: &[&str] = &[

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::Config;
+use super::settings::Config;
 use super::sources::SettingValues;
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----";

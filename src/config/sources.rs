@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
-use toml::Value;
 use toml::de::DeTable;
+use toml::{Table, Value};
 
 use super::problem::{ConfigErrors, ConfigProblem, ValueOrigin};
 use super::schema::{self, PREFIX, SectionList, Setting, SettingsSchema};
@@ -350,4 +350,20 @@ pub(super) fn shown(value: &Value) -> String {
         Value::String(text) => format!("{text:?}"),
         other => other.to_string(),
     }
+}
+
+/// Returns the values in force as nested tables, without the settings that only name a secret's file.
+pub(super) fn nested_table(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
+    let mut table = Table::new();
+    for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
+        if let Some((value, _)) = values.get(&setting.name) {
+            schema::insert(&mut table, &setting.name, value.clone());
+        }
+    }
+    for list in schema.lists() {
+        let entries =
+            values.entries(&list.name).iter().map(|entry| Value::Table(nested_table(&list.entry, entry)));
+        schema::insert(&mut table, &list.name, Value::Array(entries.collect()));
+    }
+    table
 }

@@ -12,9 +12,10 @@ use url::Url;
 
 use super::checks::{reject_missing_key, validate_key};
 use super::schema::variable;
+use super::settings::{ApiKeys, Config, LoadedFiles};
 use super::sources::SettingValues;
 use super::toml_document::position;
-use super::{ApiKeys, Config, LoadedFiles, callers, replicas};
+use super::{callers, replicas};
 use crate::domain::settings::{HealthSettings, Ranges};
 use crate::domain::toolkits::{MappingError, ToolkitMapping};
 use crate::domain::upstream_name::{Composio, Leadlex};

@@ -14,10 +14,10 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
-use super::Edge;
 use super::body::ReceivedBody;
 use super::caller::PresentedCredentials;
 use super::conditional::{EntityTag, not_modified};
+use super::edge::Edge;
 use super::error::{HttpError, RETRY_AFTER_SECONDS};
 use super::media::{AcceptedTypes, MediaType};
 use super::shutdown::ShutdownToken;

@@ -2,17 +2,16 @@
 //!
 //! [`ReloadableEdge`] is the entry point. A listener reads [`CurrentRouter`] at each request, so each request is
 //! answered by exactly one configuration. A subscription has the edge with which it started, and learns from
-//! [`Replacement`] which edge has replaced it. Its caller is then authenticated again. Rejected: a lock per setting. A
-//! request could use a mix of two configurations.
-
-use std::sync::Arc;
+//! [`Replacement`](super::edge::Replacement) which edge has replaced it. Its caller is then authenticated again.
+//! Rejected: a lock per setting. A request could use a mix of two configurations.
 
 use axum::Router;
 use tokio::sync::watch;
 
 use super::body::BodyBudget;
+use super::edge::{Edge, EdgeParts};
+use super::routes::routes;
 use super::traced::traced;
-use super::{Edge, EdgeParts, EdgeState, routes};
 use crate::telemetry::traces::RequestTracer;
 
 /// The router in force.
@@ -29,30 +28,6 @@ impl CurrentRouter {
 impl From<Router> for CurrentRouter {
     fn from(router: Router) -> Self {
         Self(watch::channel(router).1)
-    }
-}
-
-/// Receiver of the edge that replaces another one.
-#[derive(Clone)]
-pub(super) struct Replacement(watch::Receiver<Option<Edge>>);
-
-impl Replacement {
-    pub(super) fn channel() -> (watch::Sender<Option<Edge>>, Self) {
-        let (replacement_sender, replacement_receiver) = watch::channel(None);
-        (replacement_sender, Self(replacement_receiver))
-    }
-}
-
-impl Edge {
-    /// Waits until this edge is replaced, and returns the new one.
-    pub(super) async fn wait_for_replacement(&self) -> Self {
-        let mut replacement = self.replacement.0.clone();
-        let new_edge = replacement.wait_for(Option::is_some).await.ok().and_then(|edge| edge.clone());
-        match new_edge {
-            Some(edge) => edge,
-            // Without a sender no replacement can come.
-            None => std::future::pending().await,
-        }
     }
 }
 
@@ -105,23 +80,7 @@ impl ReloadableEdge {
     }
 }
 
-impl Edge {
-    fn new(parts: EdgeParts, bodies: BodyBudget) -> (watch::Sender<Option<Self>>, Self) {
-        let EdgeParts { operations, callers, webhooks, settings } = parts;
-        let (replacement_sender, replacement) = Replacement::channel();
-        let (cors_origins, settings) = (settings.cors_origins.clone(), Arc::new(settings));
-        let (bodies, webhooks) = (Arc::new(bodies), Arc::new(webhooks));
-        (
-            replacement_sender,
-            Self(Arc::new(EdgeState {
-                operations,
-                callers,
-                cors_origins,
-                bodies,
-                webhooks,
-                settings,
-                replacement,
-            })),
-        )
-    }
+/// Returns the routes of the public listener, without reloading.
+pub fn router(parts: EdgeParts) -> Router {
+    ReloadableEdge::new(parts, None).routes().now()
 }

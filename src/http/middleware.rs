@@ -10,8 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
-use super::Edge;
 use super::caller::check_host;
+use super::edge::Edge;
 use super::request_id::{self, X_REQUEST_ID};
 use super::request_recorder::PendingRecord;
 use super::shutdown::ShutdownToken;

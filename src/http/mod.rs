@@ -22,6 +22,7 @@ mod conditional;
 mod connection;
 pub mod cors;
 mod date;
+mod edge;
 mod error;
 mod event_stream;
 mod example;
@@ -38,6 +39,7 @@ mod rate_limit;
 mod request_id;
 mod request_recorder;
 mod response_stream;
+mod routes;
 pub mod serve;
 pub mod settings;
 mod shutdown;
@@ -49,104 +51,6 @@ mod traced;
 pub mod webhook;
 mod websocket;
 
-use std::ops::Deref;
-use std::sync::Arc;
-
-use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get};
-use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
-
-use self::body::BodyBudget;
-use self::caller::Authenticator;
-use self::cors::AllowedOrigins;
-use self::error::HttpError;
-use self::hot_reload::{ReloadableEdge, Replacement};
-use self::settings::HttpSettings;
+pub use self::edge::EdgeParts;
+pub use self::hot_reload::router;
 pub use self::traced::traced;
-use self::webhook::Webhooks;
-use crate::operation::OperationEngine;
-
-/// The parts of an edge.
-pub struct EdgeParts {
-    /// The engine that executes operations.
-    pub operations: OperationEngine,
-    /// The authenticator of callers.
-    pub callers: Authenticator,
-    /// The webhook verification.
-    pub webhooks: Webhooks,
-    /// `[http]`
-    pub settings: HttpSettings,
-}
-
-/// State that all requests of a configuration share. A pointer, because routing clones it several times per request.
-#[derive(Clone)]
-struct Edge(Arc<EdgeState>);
-
-impl Deref for Edge {
-    type Target = EdgeState;
-
-    fn deref(&self) -> &EdgeState {
-        &self.0
-    }
-}
-
-struct EdgeState {
-    operations: OperationEngine,
-    callers: Authenticator,
-    cors_origins: AllowedOrigins,
-    bodies: Arc<BodyBudget>,
-    webhooks: Arc<Webhooks>,
-    settings: Arc<HttpSettings>,
-    replacement: Replacement,
-}
-
-/// Returns the routes of the public listener, without reloading.
-pub fn router(parts: EdgeParts) -> Router {
-    ReloadableEdge::new(parts, None).routes().now()
-}
-
-fn routes(edge: Edge) -> Router {
-    let settings = &edge.settings;
-    let (front_page, graph) = (front_page(settings), graph(settings));
-    let example = if settings.example { example::routes() } else { Router::new() };
-    Router::new()
-        .merge(front_page)
-        .merge(example)
-        .route("/graphql", graph)
-        .route("/webhooks/composio", any(webhook::handle))
-        .fallback(async || HttpError::not_found())
-        .layer(from_fn_with_state(edge.clone(), middleware::handle))
-        .with_state(edge)
-}
-
-/// Returns the route `/graphql` with compression and CORS.
-fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
-    let mut route = any(graphql::handle);
-    if settings.compression {
-        // Streams are not compressed, because compression would delay their frames.
-        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
-            .and(NotForContentType::SSE)
-            .and(NotForContentType::const_new("multipart/"));
-        route =
-            route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
-    }
-    if let Some(cors) = settings.cors_origins.layer() {
-        route = route.layer(cors);
-    }
-    route
-}
-
-/// Minimum size of a compressed response in bytes. Smaller ones fit into one packet anyway.
-const COMPRESSED_FROM_BYTES: u64 = 1_400;
-
-/// Returns the route `/`: GraphiQL if it is enabled, otherwise a short text.
-fn front_page(settings: &HttpSettings) -> Router<Edge> {
-    if settings.graphiql {
-        return graphiql::routes();
-    }
-    let text = "Switchboard: GraphQL is served at /graphql (POST, GET).\n";
-    Router::new().route("/", get(text).fallback(async || HttpError::method_not_allowed("GET, HEAD")))
-}

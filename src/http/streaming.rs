@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{Instrument as _, Span};
 
-use super::Edge;
 use super::caller::PresentedCredentials;
+use super::edge::Edge;
 use super::error::HttpError;
 use super::media::StreamKind;
 use super::response_stream::{ResponseEvent, subscription_events};

@@ -19,9 +19,10 @@ use axum::http::header::UPGRADE;
 use axum::response::Response;
 use tracing::{Instrument as _, Span};
 
+use super::edge::Edge;
 use super::error::HttpError;
+use super::origin;
 use super::shutdown::ShutdownToken;
-use super::{Edge, origin};
 use crate::telemetry::traces::SpanOrigin;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";

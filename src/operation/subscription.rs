@@ -174,8 +174,7 @@ impl Subscription {
     /// Registers the subscription in the metrics until the returned guard is dropped.
     #[must_use]
     pub fn open_subscription(&self, transport: Transport) -> OpenSubscription {
-        let requests = Arc::clone(self.engine.metrics().requests());
-        OpenSubscription::begin(requests, Arc::clone(self.operation()), transport)
+        self.engine.metrics().requests().open_subscription(Arc::clone(self.operation()), transport)
     }
 
     /// Whether the last response ended the subscription.

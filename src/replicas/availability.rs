@@ -8,17 +8,14 @@
 //! Rejected: a circuit breaker that lets requests through as probes, which would cost each of them a timeout.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Inner;
-use super::store::StoreError;
-
 /// Delay between two pings of an unavailable store.
-const PING_INTERVAL: Duration = Duration::from_millis(250);
+pub(super) const PING_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Time after a recovery within which another failure counts as flapping. The first ping is then delayed by
 /// [`FLAPPING_DELAY`], doubled with each repetition up to [`FLAPPING_DELAY_MAX`].
@@ -55,7 +52,7 @@ impl StoreAvailability {
     }
 
     /// Returns the delay before the first ping.
-    fn first_ping_delay(&self) -> Duration {
+    pub(super) fn first_ping_delay(&self) -> Duration {
         let recovered_at = *self.recovered_at.lock().unwrap_or_else(PoisonError::into_inner);
         if recovered_at.is_none_or(|at| at.elapsed() > FLAPPING_WINDOW) {
             self.flaps.store(0, Ordering::Relaxed);
@@ -76,24 +73,8 @@ impl StoreAvailability {
         is_due
     }
 
-    fn mark_available(&self) {
+    pub(super) fn mark_available(&self) {
         *self.recovered_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.is_unavailable.send_replace(false);
-    }
-}
-
-/// Pings the store until it responds in time, then marks it as available.
-pub(super) async fn wait_for_recovery(inner: Weak<Inner>) {
-    let Some(mut delay) = inner.upgrade().map(|inner| inner.availability.first_ping_delay()) else { return };
-    loop {
-        tokio::time::sleep(delay).await;
-        delay = PING_INTERVAL;
-        let Some(inner) = inner.upgrade() else { return };
-        let response = tokio::time::timeout(inner.settings.timeout(), inner.store.ping()).await;
-        if matches!(response, Ok(Ok(()) | Err(StoreError::Refused))) {
-            inner.availability.mark_available();
-            tracing::debug!("Redis is reachable again; shared state is in use");
-            return;
-        }
     }
 }

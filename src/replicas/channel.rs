@@ -17,9 +17,9 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
-use super::Inner;
 use super::stats::CommandKind;
 use super::store::Messages;
+use super::store_client::StoreClient;
 
 /// Identifier of a credential among replicas. It is derived from the credential's fingerprint, which it does not
 /// reveal.
@@ -105,7 +105,7 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn start(inner: &Arc<Inner>) -> Self {
+    pub(super) fn start(inner: &Arc<StoreClient>) -> Self {
         let (outbox, queue) = mpsc::channel(OUTBOX_CAPACITY);
         let subscribers = Subscribers {
             invalidations: broadcast::Sender::new(INBOX_CAPACITY),
@@ -137,7 +137,7 @@ impl Drop for Channel {
     }
 }
 
-impl Inner {
+impl StoreClient {
     fn channel(&self) -> String {
         format!("{}:{VERSION}:news", self.settings.key_prefix)
     }
@@ -163,7 +163,7 @@ impl Inner {
 }
 
 /// Publishes the messages of the outbox, and heartbeats in between.
-async fn publish_all(inner: Weak<Inner>, mut queue: mpsc::Receiver<ChannelMessage>) {
+async fn publish_all(inner: Weak<StoreClient>, mut queue: mpsc::Receiver<ChannelMessage>) {
     let (mut next_heartbeat, mut unpublished) = (Instant::now(), VecDeque::new());
     loop {
         let message = match timeout_at(next_heartbeat, queue.recv()).await {
@@ -191,7 +191,7 @@ async fn publish_all(inner: Weak<Inner>, mut queue: mpsc::Receiver<ChannelMessag
 }
 
 /// Publishes messages that failed before, until one fails again.
-async fn retry_unpublished(inner: &Arc<Inner>, unpublished: &mut VecDeque<ChannelMessage>) {
+async fn retry_unpublished(inner: &Arc<StoreClient>, unpublished: &mut VecDeque<ChannelMessage>) {
     while let Some(message) = unpublished.front() {
         if !inner.publish(message).await {
             return;
@@ -227,7 +227,7 @@ impl Subscribers {
 }
 
 /// Receives messages until this replica ends; subscribes again when the connection is lost.
-async fn receive_all(inner: Weak<Inner>, subscribers: Subscribers) {
+async fn receive_all(inner: Weak<StoreClient>, subscribers: Subscribers) {
     loop {
         let Some(mut unavailable) = inner.upgrade().map(|inner| inner.availability.subscribe()) else {
             return;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use tokio::task::AbortHandle;
 
-use super::Inner;
 use super::stats::CommandKind;
 use super::store::Entry;
+use super::store_client::StoreClient;
 
 /// Result of an attempt to acquire a lease.
 pub enum LeaseAttempt {
@@ -25,13 +25,13 @@ pub enum LeaseAttempt {
 /// A lease that this replica holds. Dropping it stops its extension, and it expires; [`release`](Self::release) ends it
 /// at once.
 pub struct Lease {
-    inner: Arc<Inner>,
+    inner: Arc<StoreClient>,
     entry: Entry,
     extension: AbortHandle,
 }
 
 impl Lease {
-    pub(super) fn hold(inner: Arc<Inner>, entry: Entry) -> Self {
+    pub(super) fn hold(inner: Arc<StoreClient>, entry: Entry) -> Self {
         let (holder, held) = (Arc::clone(&inner), entry.clone());
         let extension = tokio::spawn(async move {
             loop {

@@ -15,9 +15,9 @@ pub mod redis;
 pub mod settings;
 pub mod stats;
 pub mod store;
+mod store_client;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::broadcast;
 
@@ -25,31 +25,23 @@ use self::availability::StoreAvailability;
 use self::channel::{Channel, ChannelEvent, ChannelMessage, Topic};
 use self::lease::{Lease, LeaseAttempt};
 use self::settings::ReplicaSettings;
+pub use self::stats::CommandFailure;
 use self::stats::{CommandKind, StoreCounters, StoreStats};
-use self::store::{Entry, Store, StoreError};
+use self::store::{Entry, Store};
+use self::store_client::StoreClient;
 
 /// Access to the shared state. Cheap to clone.
 #[derive(Clone)]
 pub struct Replicas {
-    inner: Arc<Inner>,
+    inner: Arc<StoreClient>,
     channel: Arc<Channel>,
-}
-
-/// The part that background tasks use too.
-struct Inner {
-    store: Arc<dyn Store>,
-    settings: ReplicaSettings,
-    /// Random identifier of this replica.
-    replica_id: String,
-    availability: StoreAvailability,
-    counters: StoreCounters,
 }
 
 impl Replicas {
     /// Connects to a store and subscribes to its channel. Must be called within a Tokio runtime.
     #[must_use]
     pub fn start(store: Arc<dyn Store>, settings: ReplicaSettings) -> Self {
-        let inner = Arc::new(Inner {
+        let inner = Arc::new(StoreClient {
             store,
             settings,
             replica_id: format!("{:016x}", fastrand::u64(..)),
@@ -142,85 +134,5 @@ impl Replicas {
     /// Counts the result of a lookup.
     pub fn count_lookup(&self, hits: usize, misses: usize) {
         self.inner.counters.looked_up(hits, misses);
-    }
-}
-
-impl Inner {
-    /// Runs a command within the timeout; `None` if it fails or the store is unavailable.
-    async fn run<'s, T, F>(
-        self: &'s Arc<Self>,
-        kind: CommandKind,
-        command: impl FnOnce(&'s dyn Store) -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, StoreError>>,
-    {
-        if self.availability.is_unavailable() {
-            self.counters.failed(kind, CommandFailure::Unavailable);
-            return None;
-        }
-        let result = self.run_counted(kind, self.settings.timeout(), command(self.store.as_ref())).await;
-        result.map_err(|failure| self.on_failure(failure)).ok()
-    }
-
-    /// Runs a command within a given timeout, and counts its result.
-    async fn run_counted<T>(
-        &self,
-        kind: CommandKind,
-        timeout: Duration,
-        command: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, CommandFailure> {
-        let result = match tokio::time::timeout(timeout, command).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(StoreError::Refused)) => Err(CommandFailure::Refused),
-            Ok(Err(StoreError::Unreachable)) => Err(CommandFailure::Unreachable),
-            Ok(Err(StoreError::Unauthenticated)) => Err(CommandFailure::Unauthenticated),
-            Err(_elapsed) => Err(CommandFailure::Timeout),
-        };
-        match &result {
-            Ok(_) => self.counters.succeeded(kind),
-            Err(failure) => self.counters.failed(kind, *failure),
-        }
-        result
-    }
-
-    /// Marks the store as unavailable, unless it responded with an error.
-    fn on_failure(self: &Arc<Self>, failure: CommandFailure) {
-        if failure != CommandFailure::Refused && self.availability.mark_unavailable() {
-            if self.availability.should_warn() {
-                let failure = failure.label();
-                tracing::warn!(failure, "Redis is unreachable; continuing without shared state");
-            }
-            tokio::spawn(availability::wait_for_recovery(Arc::downgrade(self)));
-        }
-    }
-}
-
-/// Reason why a command had no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CommandFailure {
-    /// It was not sent, because the store was already marked as unavailable.
-    Unavailable,
-    /// The response did not arrive in time.
-    Timeout,
-    /// There is no connection.
-    Unreachable,
-    /// The server rejects the user name or password.
-    Unauthenticated,
-    /// The server returned an error: it is full, or permits too little.
-    Refused,
-}
-
-impl CommandFailure {
-    /// Returns the value of the metric label `outcome` and of the log field `failure`.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Unavailable => "away",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Unauthenticated => "locked_out",
-            Self::Refused => "refused",
-        }
     }
 }

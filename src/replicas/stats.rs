@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::CommandFailure;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
@@ -34,6 +33,35 @@ impl CommandKind {
             Self::Lease => "claim",
             Self::Publish => "publish",
             Self::Subscribe => "subscribe",
+        }
+    }
+}
+
+/// Reason why a command had no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CommandFailure {
+    /// It was not sent, because the store was already marked as unavailable.
+    Unavailable,
+    /// The response did not arrive in time.
+    Timeout,
+    /// There is no connection.
+    Unreachable,
+    /// The server rejects the user name or password.
+    Unauthenticated,
+    /// The server returned an error: it is full, or permits too little.
+    Refused,
+}
+
+impl CommandFailure {
+    /// Returns the value of the metric label `outcome` and of the log field `failure`.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Unavailable => "away",
+            Self::Timeout => "timeout",
+            Self::Unreachable => "unreachable",
+            Self::Unauthenticated => "locked_out",
+            Self::Refused => "refused",
         }
     }
 }

@@ -20,7 +20,7 @@ use serde_json::json;
 use super::accounts::Account;
 use super::composio::{admit, refuse};
 use super::item::DISABLED_CONFIG;
-use super::sign_in::Link;
+use super::links::Link;
 use super::tenants::{Access, Tenant};
 use super::toolkits::TOOLKITS;
 use super::{CANARY, Sandbox, rng};

@@ -3,55 +3,15 @@
 //! The browser is then redirected to the link's `callback_url` with `status` and `connected_account_id`; without one,
 //! the page says that the tab can be closed.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-
 use axum::Form;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
-use jiff::Timestamp;
 use serde::Deserialize;
 use url::Url;
 
 use super::Sandbox;
-use super::tenants::Tenant;
-
-/// A sign-in that has started.
-#[derive(Clone)]
-pub(super) struct Link {
-    pub(super) tenant: Tenant,
-    pub(super) account_id: String,
-    pub(super) callback_url: Option<String>,
-    pub(super) expires_at: Timestamp,
-}
-
-/// Unused links by token.
-#[derive(Default)]
-pub(super) struct Links {
-    open: Mutex<HashMap<String, Link>>,
-    count: AtomicU64,
-}
-
-impl Links {
-    pub(super) fn add(&self, token: String, link: Link) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(token, link);
-    }
-
-    pub(super) fn next(&self) -> u64 {
-        self.count.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
-    fn get(&self, token: &str) -> Option<Link> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
-    }
-
-    fn take(&self, token: &str) -> Option<Link> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(token)
-    }
-}
 
 /// The submitted form: which button was pressed.
 #[derive(Deserialize)]

@@ -14,8 +14,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use sha2::Sha256;
 
 use super::settings::decoded;
-use super::{ID_BYTES_MAX, header};
 use crate::http::error::HttpError;
+
+/// Maximum length of a delivery id: `msg_` and a UUID have 40 bytes.
+const ID_BYTES_MAX: usize = 128;
 
 /// Maximum number of signatures that are checked per delivery.
 const SIGNATURES_MAX: usize = 8;
@@ -65,6 +67,15 @@ impl<'h> Signature<'h> {
         mac.update(body);
         // Each comparison takes constant time, and none is skipped.
         self.codes.iter().filter(|code| mac.clone().verify_slice(code).is_ok()).count() > 0
+    }
+}
+
+/// Returns a header of a delivery, if it is present exactly once.
+fn header<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let mut lines = headers.get_all(name).into_iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) => line.to_str().ok(),
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{Outcome, Transport};
+use super::labels::{Outcome, Transport};
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::distribution::Distribution;
 use crate::telemetry::metrics::readings::Readings;

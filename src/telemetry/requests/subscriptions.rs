@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::time::Instant;
 
-use super::{Operation, Requests, TARGET, Transport, milliseconds};
+use super::labels::Transport;
+use super::names::Operation;
+use super::record::{TARGET, milliseconds};
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
@@ -38,7 +40,7 @@ impl Streams {
 /// An open subscription. Dropping it counts its end and writes its line.
 #[derive(Debug)]
 pub struct OpenSubscription {
-    requests: Arc<Requests>,
+    streams: Arc<Streams>,
     operation: Arc<Operation>,
     transport: Transport,
     began: Instant,
@@ -47,10 +49,9 @@ pub struct OpenSubscription {
 
 impl OpenSubscription {
     /// Counts a subscription as open until the value is dropped.
-    #[must_use]
-    pub fn begin(requests: Arc<Requests>, operation: Arc<Operation>, transport: Transport) -> Self {
+    pub(super) fn begin(streams: Arc<Streams>, operation: Arc<Operation>, transport: Transport) -> Self {
         let began = Instant::now();
-        let subscription = Self { requests, operation, transport, began, events: 0 };
+        let subscription = Self { streams, operation, transport, began, events: 0 };
         if let Some(stream) = subscription.stream() {
             stream.open.fetch_add(1, Ordering::Relaxed);
         }
@@ -66,7 +67,7 @@ impl OpenSubscription {
     }
 
     fn stream(&self) -> Option<&Stream> {
-        self.requests.streams.0.get(self.transport as usize)
+        self.streams.0.get(self.transport as usize)
     }
 }
 
