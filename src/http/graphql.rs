@@ -106,7 +106,7 @@ async fn respond(
     let context = StreamContext {
         ping: edge.settings.stream_ping(),
         caller: caller.clone(),
-        presented: PresentedCredentials::of(&head.headers),
+        credentials: PresentedCredentials::of(&head.headers),
         edge: edge.clone(),
         shutdown: ShutdownToken::from_extensions(&head.extensions),
         permit: body.into_permit(),

@@ -43,7 +43,7 @@ pub(crate) struct StreamContext {
     /// The caller that subscribed.
     pub(crate) caller: Caller,
     /// The caller's credentials, to authenticate again after a reload.
-    pub(crate) presented: PresentedCredentials,
+    pub(crate) credentials: PresentedCredentials,
     pub(crate) edge: Edge,
     /// The connection's shutdown token.
     pub(crate) shutdown: ShutdownToken,
@@ -142,9 +142,9 @@ async fn feed<F: StreamFormat>(
     context: StreamContext,
     frames: mpsc::Sender<Frame>,
 ) -> Result<(), StreamError> {
-    let StreamContext { ping, mut caller, presented, mut edge, mut shutdown, permit: _permit } = context;
-    let write = shutdown.write_timeout();
-    let send = async |frame| match timeout(write, frames.send(frame)).await {
+    let StreamContext { ping, mut caller, credentials, mut edge, mut shutdown, permit: _permit } = context;
+    let write_timeout = shutdown.write_timeout();
+    let send = async |frame| match timeout(write_timeout, frames.send(frame)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(StreamError::Disconnected),
         Err(_) => Err(StreamError::Stalled),
@@ -165,7 +165,7 @@ async fn feed<F: StreamFormat>(
                 None => Frame::Last(F::end()),
             },
             () = sleep_until(silent_until) => Frame::Part(F::heartbeat()),
-            next = edge.wait_for_replacement() => match next.callers.reauthenticate(&presented, &caller).await {
+            next = edge.wait_for_replacement() => match next.callers.reauthenticate(&credentials, &caller).await {
                 Ok(again) => {
                     (edge, caller) = (next, again);
                     continue;
@@ -180,7 +180,7 @@ async fn feed<F: StreamFormat>(
         send(frame).await?;
         if is_last {
             // The write timeout applies until the client has read the last frame too.
-            return timeout(write, frames.closed()).await.map_err(|_| StreamError::Stalled);
+            return timeout(write_timeout, frames.closed()).await.map_err(|_| StreamError::Stalled);
         }
     }
 }

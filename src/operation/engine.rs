@@ -199,7 +199,7 @@ impl OperationEngine {
             Ok(pending) => self.run_pending(pending, rules, caller, limits.as_ref()).await,
             Err(refused) => refused,
         };
-        response.with_rate_limit(limits.as_ref()).noted_in_trace()
+        response.with_rate_limit(limits.as_ref()).recorded_in_trace()
     }
 
     /// Returns the caller's limits over time, if it has any.
@@ -246,7 +246,7 @@ impl OperationEngine {
         if traces::is_active()
             && let Ok(resolved) = self.preparer.resolve(&pending)
         {
-            resolved.note_in_trace();
+            resolved.record_in_trace();
         }
         let PendingOperation { request, document, .. } = &pending;
         // Only ADMINs may see the upstream calls of a request. A traced request bypasses the response cache, because a

@@ -70,7 +70,7 @@ impl OperationEngine {
     ) -> OperationOutput {
         let limits = self.limits_of(&caller);
         let response = |response: OperationResponse| {
-            OperationOutput::Response(response.with_rate_limit(limits.as_ref()).noted_in_trace())
+            OperationOutput::Response(response.with_rate_limit(limits.as_ref()).recorded_in_trace())
         };
         let pending = match self.begin(request, &caller, limits.as_ref()) {
             Ok(pending) => pending,
@@ -78,7 +78,7 @@ impl OperationEngine {
         };
         match self.preparer.resolve(&pending) {
             Ok(resolved) if resolved.is_subscription() => {
-                resolved.note_in_trace();
+                resolved.record_in_trace();
                 match self.subscribe(resolved, &pending.request, caller, limits.as_ref(), after).await {
                     Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
                     Err(refused) => response(refused),

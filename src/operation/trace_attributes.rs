@@ -6,7 +6,7 @@ use crate::telemetry::traces::{self, SpanAttribute};
 
 impl ResolvedOperation {
     /// Adds the operation to the current span, if the request is traced.
-    pub(super) fn note_in_trace(&self) {
+    pub(super) fn record_in_trace(&self) {
         let (kind, name) = (self.operation.operation_type.name(), self.operation.name.as_deref());
         traces::note(SpanAttribute::Operation { kind, name });
     }
@@ -25,7 +25,7 @@ impl OperationResponse {
     }
 
     /// Adds the failure, if there is one, to the current span.
-    pub(super) fn noted_in_trace(self) -> Self {
+    pub(super) fn recorded_in_trace(self) -> Self {
         if let Some(fact) = self.failure() {
             traces::note(fact);
         }

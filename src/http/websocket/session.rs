@@ -72,7 +72,7 @@ enum Phase {
     /// The client is authenticated.
     Acknowledged {
         caller: Box<Caller>,
-        presented: Box<PresentedCredentials>,
+        credentials: Box<PresentedCredentials>,
         ping_at: Instant,
         is_pong_due: bool,
     },
@@ -120,8 +120,8 @@ impl Session {
 
     /// Switches to a new configuration if the caller is still authorized there. Running operations keep the old one.
     async fn switch_configuration(&mut self, next: Edge) -> Result<(), SessionEnd> {
-        if let Phase::Acknowledged { caller, presented, .. } = &mut self.phase {
-            let reauthenticated = next.callers.reauthenticate(presented, caller).await;
+        if let Phase::Acknowledged { caller, credentials, .. } = &mut self.phase {
+            let reauthenticated = next.callers.reauthenticate(credentials, caller).await;
             **caller = reauthenticated.map_err(|error| refused(&next, &error))?;
         }
         self.edge = next;
@@ -210,10 +210,10 @@ impl Session {
         }
         let caller = self.edge.callers.authenticate(&self.headers).await;
         let caller = Box::new(caller.map_err(|error| refused(&self.edge, &error))?);
-        let presented = Box::new(PresentedCredentials::of(&std::mem::take(&mut self.headers)));
+        let credentials = Box::new(PresentedCredentials::of(&std::mem::take(&mut self.headers)));
         self.send(messages::ACKNOWLEDGED).await?;
         let ping_at = Instant::now() + self.edge.settings.stream_ping();
-        self.phase = Phase::Acknowledged { caller, presented, ping_at, is_pong_due: false };
+        self.phase = Phase::Acknowledged { caller, credentials, ping_at, is_pong_due: false };
         Ok(())
     }
 

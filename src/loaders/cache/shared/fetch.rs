@@ -141,7 +141,7 @@ impl<U: Upstream> UpstreamCache<U> {
         let (clock, mut result) = (self.clock, BatchResult { values: HashMap::new(), error: None });
         let Some(credential) = request.keys.first().map(|(key, _)| key.credential()) else { return result };
         let credential_state = self.state_of(&credential);
-        let (Some(shared), Some(part)) = (&self.shared, &credential_state.shared) else {
+        let (Some(shared), Some(partition)) = (&self.shared, &credential_state.shared) else {
             result.take(fetch_here(clock, fetch(request.take())).await);
             return result;
         };
@@ -150,14 +150,15 @@ impl<U: Upstream> UpstreamCache<U> {
             result.take(fetch_here(clock, fetch(request.take())).await);
             return result;
         }
-        let shared_read = SharedRead { upstream_cache: self, replicas: &shared.replicas, part, credential };
+        let shared_read =
+            SharedRead { upstream_cache: self, replicas: &shared.replicas, partition, credential };
         let plan = shared_read.plan(&mut request, &mut result).await;
         match plan {
             ReadPlan::Fetch(_, Some((lease, _))) if request.keys.is_empty() => lease.release().await,
             _ if request.keys.is_empty() => {}
             ReadPlan::Failed(error) => result.error = Some(error),
             ReadPlan::Alone => {
-                part.record_blind_read();
+                partition.record_blind_read();
                 result.take(fetch_here(clock, fetch(request.take())).await);
             }
             ReadPlan::Fetch(generation, lease) => {
@@ -166,10 +167,10 @@ impl<U: Upstream> UpstreamCache<U> {
                     Ok(fetched_values) => shared_read.entries(fetched_values, generation, &request),
                     Err(error) => shared_read.marker(lease.as_ref(), generation, error).into_iter().collect(),
                 };
-                let (part, replicas) = (Arc::clone(part), shared.replicas.clone());
+                let (partition, replicas) = (Arc::clone(partition), shared.replicas.clone());
                 // The caller does not wait for these writes, which serve other replicas only.
                 tokio::spawn(async move {
-                    part.put(&replicas, entries, generation).await;
+                    partition.put(&replicas, entries, generation).await;
                     if let Some((lease, _)) = lease {
                         lease.release().await;
                     }
@@ -202,7 +203,7 @@ struct BatchKeys {
 struct SharedRead<'a, U> {
     upstream_cache: &'a UpstreamCache<U>,
     replicas: &'a Replicas,
-    part: &'a SharedPartition,
+    partition: &'a SharedPartition,
     credential: Fingerprint<U>,
 }
 
@@ -251,8 +252,8 @@ impl<U: Upstream> SharedRead<'_, U> {
                 return ReadPlan::Failed(marker.error(U::NAME));
             }
             let generation = lookup.generation;
-            let lease_key = async { Some(self.replicas.acquire_lease(batch.lease_key.clone()).await) };
-            match in_time(command_deadline, lease_key).await {
+            let lease_attempt = async { Some(self.replicas.acquire_lease(batch.lease_key.clone()).await) };
+            match in_time(command_deadline, lease_attempt).await {
                 // Another replica acquired the lease first, or the stored value is not a lease.
                 Some(LeaseAttempt::Taken) if attempts < LEASE_ATTEMPTS_MAX => attempts += 1,
                 Some(LeaseAttempt::Taken) => return ReadPlan::Fetch(generation, None),
@@ -277,18 +278,24 @@ impl<U: Upstream> SharedRead<'_, U> {
         K: CacheKey<Upstream = U>,
         V: DeserializeOwned,
     {
-        if self.part.has_unsent() && !self.part.wait_until_sent(self.replicas.settings().timeout()).await {
+        if self.partition.has_unsent()
+            && !self.partition.wait_until_sent(self.replicas.settings().timeout()).await
+        {
             return None;
         }
-        let names: Vec<_> = request.keys.iter().map(|(key, _)| self.name(request, key)).collect();
-        let others = vec![self.part.seal.generation_key(), batch.lease_key.clone(), batch.marker.clone()];
-        let mut found = self.replicas.get([others, names.clone()].concat()).await?.into_iter();
-        let (generation, holder, marker) = (found.next()?, found.next()?, found.next()?);
-        let generation = self.upstream_cache.generation(&self.credential, self.part, generation).await?;
+        let value_keys: Vec<_> = request.keys.iter().map(|(key, _)| self.name(request, key)).collect();
+        let coordination_keys =
+            vec![self.partition.seal.generation_key(), batch.lease_key.clone(), batch.marker.clone()];
+        let mut stored_values =
+            self.replicas.get([coordination_keys, value_keys.clone()].concat()).await?.into_iter();
+        let (generation, holder, marker) =
+            (stored_values.next()?, stored_values.next()?, stored_values.next()?);
+        let generation = self.upstream_cache.generation(&self.credential, self.partition, generation).await?;
         let mut fresh_values = Vec::new();
-        for ((key, since), name) in request.keys.iter().zip(&names) {
-            let value =
-                found.next()?.and_then(|stored| self.open::<StoredValue<V>>(name, generation, &stored));
+        for ((key, since), name) in request.keys.iter().zip(&value_keys) {
+            let value = stored_values
+                .next()?
+                .and_then(|stored| self.open::<StoredValue<V>>(name, generation, &stored));
             let fresh = value.and_then(|stored| self.fresh_value(stored));
             fresh_values.extend(
                 fresh
@@ -301,7 +308,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     }
 
     fn open<T: DeserializeOwned>(&self, name: &str, generation: Generation, stored: &[u8]) -> Option<T> {
-        match self.part.seal.open(name, generation, stored) {
+        match self.partition.seal.open(name, generation, stored) {
             Opened::Value(value) => Some(value),
             Opened::Outdated => None,
             Opened::Unreadable => {
@@ -324,7 +331,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     /// Returns the store key of a value.
     fn name<K: Debug>(&self, request: &BatchRequest<K>, key: &K) -> String {
         // The derived `Debug` text differs for different keys and includes fields that are added later.
-        self.part
+        self.partition
             .seal
             .key(request.kind, &format!("{} {:?} {key:?}", request.variant, self.upstream_cache.ttl()))
     }
@@ -333,8 +340,8 @@ impl<U: Upstream> SharedRead<'_, U> {
         let keys: Vec<_> = request.keys.iter().map(|(key, _)| key).collect();
         let batch_name = format!("{} {} {keys:?}", request.kind, request.variant);
         BatchKeys {
-            lease_key: self.part.seal.key("claim", &batch_name),
-            marker: self.part.seal.key("word", &batch_name),
+            lease_key: self.partition.seal.key("claim", &batch_name),
+            marker: self.partition.seal.key("word", &batch_name),
         }
     }
 
@@ -358,7 +365,7 @@ impl<U: Upstream> SharedRead<'_, U> {
                 fresh_for_ms: u64::try_from(fetched.fresh_for.as_millis()).unwrap_or(u64::MAX),
                 value: &fetched.value,
             };
-            let value = self.part.seal.close(&key, generation, &stored)?;
+            let value = self.partition.seal.close(&key, generation, &stored)?;
             let is_shareable = ttl >= SHARED_MIN_TTL && value.len() <= SHARED_MAX_BYTES;
             is_shareable.then_some(Entry { key, value, ttl })
         };
@@ -374,7 +381,7 @@ impl<U: Upstream> SharedRead<'_, U> {
     ) -> Option<Entry> {
         let (lease, batch) = lease?;
         let marker = FailureMarker::of(lease.token(), error)?;
-        let value = self.part.seal.close(&batch.marker, generation, &marker)?;
+        let value = self.partition.seal.close(&batch.marker, generation, &marker)?;
         Some(Entry { key: batch.marker.clone(), value, ttl: FAILURE_TTL })
     }
 }
