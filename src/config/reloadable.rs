@@ -30,6 +30,7 @@ pub(super) const RELOADABLE: &[&str] = &[
     "limits.directives",
     "limits.tokens",
     "limits.upstream_calls",
+    "limits.response_bytes",
     "limits.operation_timeout_ms",
     "limits.complexity_at_once",
     "limits.wait_ms",

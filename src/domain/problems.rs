@@ -76,15 +76,18 @@ impl ProblemRule {
 /// The location of a problem in an upstream's response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProblemLocation {
-    /// The row's index in the response; `None` if the problem concerns several rows.
+    /// The row's index in the response; `None` if the problem concerns several rows or the response itself.
     pub row: Option<usize>,
-    /// The field within the row; empty if the problem concerns the whole row.
+    /// The field within the row, or of the response; empty if the problem concerns the whole row.
     pub field: &'static str,
 }
 
 impl ProblemLocation {
     /// `items[3].toolkit.slug`
     fn path(self, upstream: UpstreamName) -> String {
+        if self.row.is_none() && !self.field.is_empty() {
+            return self.field.to_owned();
+        }
         let list = match upstream {
             UpstreamName::Leadlex => "data.providers",
             UpstreamName::Composio => "items",
@@ -96,7 +99,7 @@ impl ProblemLocation {
 }
 
 /// The fields that a problem can be located at, besides the settings of a connection.
-const FIELDS: [&str; 45] = [
+const FIELDS: [&str; 46] = [
     "",
     "account_id",
     "alias",
@@ -122,6 +125,7 @@ const FIELDS: [&str; 45] = [
     "is_disabled",
     "last_sync_at",
     "name",
+    "next_cursor",
     "scopes",
     "state",
     "state.authScheme",

@@ -29,6 +29,11 @@ pub enum FieldError {
     ForAdmins,
     /// An action on an account is not allowed.
     Action(ActionRefusal),
+    /// The response is larger than its limit.
+    ResponseTooLarge {
+        /// `limits.response_bytes`.
+        allowed: u64,
+    },
     /// A toolkit has more providers in the workspace than the cost of the query assumes.
     TooManyProviders {
         /// Number of providers.
@@ -47,7 +52,7 @@ impl FieldError {
             Self::Upstream(error) => error.failure.code(),
             Self::ForAdmins => "FORBIDDEN",
             Self::Action(refusal) => refusal.code(),
-            Self::TooManyProviders { .. } => "LIMIT_EXCEEDED",
+            Self::TooManyProviders { .. } | Self::ResponseTooLarge { .. } => "LIMIT_EXCEEDED",
         }
     }
 }
@@ -61,6 +66,10 @@ impl fmt::Display for FieldError {
             Self::ForAdmins => {
                 f.write_str("This requires the ADMIN role. Query `viewer { role }` to see your role.")
             }
+            Self::ResponseTooLarge { allowed } => write!(
+                f,
+                "The response is larger than {allowed} bytes. Select fewer fields, or lower `first`."
+            ),
             Self::TooManyProviders { there, allowed } => write!(
                 f,
                 "The toolkit stands for {there} integrations of the workspace; {allowed} are listed here at most: \

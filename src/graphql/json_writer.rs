@@ -12,25 +12,48 @@ use serde::Serialize;
 use std::io::Write as _;
 
 /// JSON text that is being written.
-pub(crate) struct JsonWriter(Vec<u8>);
+pub(crate) struct JsonWriter {
+    text: Vec<u8>,
+    /// Beyond this length, values are left out, and the text is no JSON.
+    bytes_max: usize,
+}
 
 impl JsonWriter {
     /// Creates a writer with an initial capacity in bytes.
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self(Vec::with_capacity(bytes))
+        Self { text: Vec::with_capacity(bytes), bytes_max: usize::MAX }
+    }
+
+    /// The same with a maximum length. The last value may exceed it.
+    pub(super) fn with_limit(self, bytes_max: usize) -> Self {
+        Self { bytes_max, ..self }
+    }
+
+    /// Whether the text is longer than its maximum, and therefore incomplete.
+    pub(super) fn is_over(&self) -> bool {
+        self.text.len() > self.bytes_max
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
     }
 
     /// Appends text that is already JSON.
     pub(crate) fn raw(&mut self, json: &[u8]) {
-        self.0.extend_from_slice(json);
+        if !self.is_over() {
+            self.text.extend_from_slice(json);
+        }
     }
 
     /// Appends any serializable value.
     pub(crate) fn serialize(&mut self, value: impl Serialize) {
-        let start = self.0.len();
-        if serde_json::to_writer(&mut self.0, &value).is_err() {
+        if self.is_over() {
+            return;
+        }
+        let start = self.text.len();
+        if serde_json::to_writer(&mut self.text, &value).is_err() {
             // Unreachable: writing to memory does not fail, and the values are serializable to JSON.
-            self.0.truncate(start);
+            self.text.truncate(start);
             self.raw(b"null");
         }
     }
@@ -44,26 +67,26 @@ impl JsonWriter {
     /// Appends a timestamp as the scalar `DateTime`.
     pub(super) fn date_time(&mut self, at: Timestamp) {
         // Writing to a vector does not fail.
-        let _ = write!(self.0, "\"{at}\"");
+        let _ = write!(self.text, "\"{at}\"");
     }
 
     /// Appends a string that contains no characters that JSON escapes.
     pub(super) fn quoted(&mut self, text: &[u8]) {
-        self.0.push(b'"');
+        self.text.push(b'"');
         self.raw(text);
-        self.0.push(b'"');
+        self.text.push(b'"');
     }
 
     /// Appends a list, whose items `each` writes.
     pub(super) fn list<I>(&mut self, items: impl IntoIterator<Item = I>, mut each: impl FnMut(&mut Self, I)) {
-        self.0.push(b'[');
+        self.text.push(b'[');
         for (place, item) in items.into_iter().enumerate() {
             if place > 0 {
-                self.0.push(b',');
+                self.text.push(b',');
             }
             each(self, item);
         }
-        self.0.push(b']');
+        self.text.push(b']');
     }
 
     /// Appends a value of the executor.
@@ -77,28 +100,28 @@ impl JsonWriter {
             Value::Binary(json) => self.raw(json),
             Value::List(items) => self.list(items, Self::value),
             Value::Object(fields) => {
-                self.0.push(b'{');
+                self.text.push(b'{');
                 for (place, (name, value)) in fields.iter().enumerate() {
                     if place > 0 {
-                        self.0.push(b',');
+                        self.text.push(b',');
                     }
                     self.serialize(name.as_str());
-                    self.0.push(b':');
+                    self.text.push(b':');
                     self.value(value);
                 }
-                self.0.push(b'}');
+                self.text.push(b'}');
             }
         }
     }
 
     /// Returns the text.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.text
     }
 
     /// Returns the text as a value of the executor.
     pub(super) fn into_value(self) -> Value {
-        Value::Binary(self.0.into())
+        Value::Binary(self.text.into())
     }
 }
 

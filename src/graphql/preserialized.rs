@@ -1,19 +1,23 @@
 //! Field values that are serialized while they are resolved: [`Preserialized`] and [`PreserializedList`].
 //!
 //! Resolvers return these wrappers instead of objects. `sync_fields` plans which fields are written directly; the other
-//! fields are resolved by the library first.
+//! fields are resolved by the library first. All rows of a response pass through here, so the limit on its bytes is
+//! applied here too.
 
 use std::borrow::Cow;
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
-use async_graphql::resolver_utils::{resolve_container, resolve_list};
-use async_graphql::{Context, ContextSelectionSet, OutputType, Positioned, ServerResult, Value};
+use async_graphql::resolver_utils::resolve_container;
+use async_graphql::{Context, ContextSelectionSet, Error, OutputType, Positioned, ServerResult, Value};
 use futures_util::future::{FutureExt, try_join_all};
 
+use super::errors::FieldError;
 use super::json_writer::JsonWriter;
 use super::object_type::ObjectValue;
+use super::operation_context::OperationContext;
 use super::sync_fields::{ObjectWriter, Plan, SyncFields};
+use crate::loaders::stats::OperationStats;
 
 /// Initial capacity of the text in bytes; enough for ten accounts with a few fields each.
 const INITIAL_CAPACITY: usize = 4 * 1024;
@@ -33,14 +37,13 @@ impl<T: SyncFields> OutputType for Preserialized<T> {
         T::create_type_info(registry)
     }
 
-    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
-        let Some(plan) = Plan::new(ctx) else { return resolve_container(ctx, &self.0).await };
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
+        let budget = ByteBudget { ctx, field };
+        let Some(plan) = Plan::new(ctx) else { return budget.add(resolve_container(ctx, &self.0).await?) };
         let resolving =
             plan.waiting().map(|field| async move { resolve(&self.0, &ctx.with_field(field)).await }.boxed());
         let resolved_values = try_join_all(resolving).await?;
-        let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
-        write(&plan, &self.0, &mut resolved_values.iter(), &mut json);
-        Ok(json.into_value())
+        budget.write(&resolved_values, |json| write(&plan, &self.0, &mut resolved_values.iter(), json))
     }
 }
 
@@ -59,8 +62,17 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let Self(rows) = self;
+        let budget = &ByteBudget { ctx, field };
         let Some(plan) = Plan::new(ctx) else {
-            return resolve_list(ctx, field, rows, Some(rows.len())).await;
+            let rows = rows.iter().enumerate().map(|(place, row)| {
+                let resolved = async move {
+                    let ctx = ctx.with_index(place);
+                    let resolved = resolve_container(&ctx, row).await;
+                    budget.add(resolved.map_err(|error| ctx.set_error_path(error))?)
+                };
+                resolved.boxed()
+            });
+            return Ok(Value::List(try_join_all(rows).await?));
         };
         let plan = &plan;
         let resolving = rows.iter().enumerate().flat_map(|(index, row)| {
@@ -75,10 +87,10 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
             })
         });
         let resolved_values = try_join_all(resolving).await?;
-        let (mut resolved_values, mut json) =
-            (resolved_values.iter(), JsonWriter::with_capacity(INITIAL_CAPACITY));
-        json.list(rows, |json, row| write(plan, row, &mut resolved_values, json));
-        Ok(json.into_value())
+        budget.write(&resolved_values, |json| {
+            let mut resolved_values = resolved_values.iter();
+            json.list(rows, |json, row| write(plan, row, &mut resolved_values, json));
+        })
     }
 }
 
@@ -88,6 +100,85 @@ impl<T: ObjectValue> ObjectValue for PreserializedList<T> {
     fn write_objects(&self, write: &ObjectWriter<T::Object>, json: &mut JsonWriter) {
         self.0.write_objects(write, json);
     }
+}
+
+/// The bytes that the response of a field's operation may still have.
+struct ByteBudget<'c> {
+    ctx: &'c ContextSelectionSet<'c>,
+    field: &'c Positioned<Field>,
+}
+
+impl ByteBudget<'_> {
+    /// `None` without an operation, as in tests of this file.
+    fn stats(&self) -> Option<&OperationStats> {
+        self.ctx.data_opt::<OperationContext>().map(|operation| &*operation.loader().stats)
+    }
+
+    /// Returns the text that `write` writes. The `waited` values are part of it, and were counted before.
+    fn write(&self, waited: &[Value], write: impl FnOnce(&mut JsonWriter)) -> ServerResult<Value> {
+        let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
+        let Some(stats) = self.stats() else {
+            write(&mut json);
+            return Ok(json.into_value());
+        };
+        let counted: usize = waited.iter().map(|value| bytes_of(value).preserialized).sum();
+        let bytes_max = usize::try_from(stats.response_bytes_left()).unwrap_or(usize::MAX);
+        json = json.with_limit(bytes_max.saturating_add(counted));
+        write(&mut json);
+        self.count(stats, json.len().saturating_sub(counted))?;
+        Ok(json.into_value())
+    }
+
+    /// Counts a value that the library resolved.
+    fn add(&self, value: Value) -> ServerResult<Value> {
+        if let Some(stats) = self.stats() {
+            self.count(stats, bytes_of(&value).others)?;
+        }
+        Ok(value)
+    }
+
+    fn count(&self, stats: &OperationStats, bytes: usize) -> ServerResult<()> {
+        if stats.add_response_bytes(u64::try_from(bytes).unwrap_or(u64::MAX)) {
+            return Ok(());
+        }
+        let error = Error::from(FieldError::ResponseTooLarge { allowed: stats.response_bytes_max() });
+        Err(self.ctx.set_error_path(error.into_server_error(self.field.pos)))
+    }
+}
+
+/// The approximate size of a value as JSON.
+#[derive(Default)]
+struct ValueBytes {
+    preserialized: usize,
+    others: usize,
+}
+
+impl ValueBytes {
+    fn add(&mut self, value: &Value) {
+        let Self { preserialized, others } = bytes_of(value);
+        self.preserialized += preserialized;
+        self.others += others;
+    }
+}
+
+fn bytes_of(value: &Value) -> ValueBytes {
+    let mut bytes = ValueBytes::default();
+    match value {
+        Value::Binary(json) => bytes.preserialized = json.len(),
+        Value::List(items) => {
+            bytes.others = items.len();
+            items.iter().for_each(|item| bytes.add(item));
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                bytes.others += name.len() + 4;
+                bytes.add(value);
+            }
+        }
+        Value::String(text) => bytes.others = text.len() + 2,
+        Value::Null | Value::Boolean(_) | Value::Number(_) | Value::Enum(_) => bytes.others = 8,
+    }
+    bytes
 }
 
 async fn resolve(object: &impl SyncFields, ctx: &Context<'_>) -> ServerResult<Value> {

@@ -114,6 +114,11 @@ impl ConnectionActivity {
         ActiveRequest { activity: Arc::clone(self), response_id: None }
     }
 
+    /// Whether no request is active.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.change(|state| state.active_requests == 0)
+    }
+
     /// Whether the end of input must be hidden from the HTTP library, which would drop the request. A client may close
     /// its side after its request and still read the response (RFC 9112, 9.6). Streams and incomplete requests end with
     /// the client's side.

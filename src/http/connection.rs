@@ -4,8 +4,6 @@
 //! axum's own server. It has no connection limit, no timeouts except a request's, and no HTTP/2 without TLS (prior
 //! knowledge, RFC 9113, 3.3), which some proxies use.
 
-use std::error::Error as _;
-use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -30,7 +28,7 @@ use super::date;
 use super::framing;
 use super::hot_reload::CurrentRouter;
 use super::shutdown::{ConnectionPhase, ShutdownToken};
-use super::socket::{Socket, UriTooLong};
+use super::socket::Socket;
 use super::stream_reset::{StreamExecutor, StreamReset};
 use crate::domain::clock::Clock;
 use crate::telemetry::connections::{Connections, Refused};
@@ -77,6 +75,7 @@ impl ConnectionServer {
             activity: Arc::clone(&activity),
             shutdown: ShutdownToken::new(phase.clone(), Arc::clone(&activity), self.timeouts.write),
             connections: Arc::clone(&self.connections),
+            head_limit_bytes: self.head_limit_bytes,
         });
         let builder = self.protocols();
         let mut connection = pin!(builder.serve_connection_with_upgrades(socket, service));
@@ -125,7 +124,8 @@ impl ConnectionServer {
         let head = self.head_limit_bytes;
         builder.http1().max_buf_size(head);
         let mut http2 = builder.http2();
-        http2.max_concurrent_streams(STREAMS).max_header_list_size(u32::try_from(head).unwrap_or(u32::MAX));
+        http2.max_concurrent_streams(STREAMS);
+        http2.max_header_list_size(framing::http2_head_bytes_max(head));
         http2.initial_stream_window_size(STREAM_BYTES).initial_connection_window_size(STREAMS_BYTES);
         http2.max_send_buf_size(usize::try_from(STREAM_BYTES).unwrap_or(usize::MAX));
         builder
@@ -149,10 +149,6 @@ impl ConnectionServer {
 /// Returns the reason if the HTTP library itself refused a malformed request head.
 fn refusal_reason(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Refused> {
     let error = error.downcast_ref::<hyper::Error>()?;
-    let inner = error.source().and_then(|source| source.downcast_ref::<io::Error>()?.get_ref());
-    if inner.is_some_and(|inner| inner.is::<UriTooLong>()) {
-        return Some(Refused::HeadTooLarge);
-    }
     let error = Some(error).filter(|error| error.is_parse())?;
     Some(if error.is_parse_too_large() { Refused::HeadTooLarge } else { Refused::Malformed })
 }
@@ -164,6 +160,7 @@ struct TrackedService {
     activity: Arc<ConnectionActivity>,
     shutdown: ShutdownToken,
     connections: Arc<Connections>,
+    head_limit_bytes: usize,
 }
 
 impl<B> Service<Request<B>> for TrackedService
@@ -183,15 +180,15 @@ where
         let stream = StreamReset::current();
         request.extensions_mut().insert(self.shutdown.on_stream(stream.clone()));
         let mut active_request = self.activity.begin_request(request.version() == Version::HTTP_2);
-        let refused = framing::refusal(request.version(), request.headers());
-        if refused.is_some() {
-            self.connections.record_refusal(Refused::Malformed);
+        let refused = framing::refusal(&request, self.head_limit_bytes);
+        if let Some((why, _)) = &refused {
+            self.connections.record_refusal(*why);
         }
         let (router, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
         let request = request.map(|body| RequestBody { body, activity: Arc::clone(&self.activity) });
         Box::pin(async move {
             let mut response = match refused {
-                Some(refusal) => refusal,
+                Some((_, refusal)) => refusal,
                 None => router.oneshot(request).await?,
             };
             date::set(response.headers_mut(), Clock::system().now());

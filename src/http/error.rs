@@ -209,6 +209,20 @@ impl HttpError {
         Self { reason: Some("BODY_SIZE"), ..error }
     }
 
+    /// Creates a 414, with the limit in bytes.
+    pub(crate) fn uri_too_long(limit: usize) -> Self {
+        let message = format!("The request's URL is longer than {limit} bytes. Send the operation by POST.");
+        let error = Self::new(StatusCode::URI_TOO_LONG, Code::LimitExceeded, message);
+        Self { reason: Some("URL_SIZE"), ..error }
+    }
+
+    /// Creates a 431, with the limit in bytes.
+    pub(crate) fn head_too_large(limit: usize) -> Self {
+        let message = format!("The request's URL and headers are larger than {limit} bytes.");
+        let error = Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, Code::LimitExceeded, message);
+        Self { reason: Some("HEAD_SIZE"), ..error }
+    }
+
     /// Creates a 415: unsupported type or encoding of the body.
     pub(crate) fn unsupported_media_type(message: &'static str) -> Self {
         Self::bad_input(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", message)

@@ -4,25 +4,61 @@
 //! hyper refuses most of them: folded headers, different lengths, a transfer coding that does not end in `chunked`. If
 //! a request has `chunked` and a length, hyper ignores the length and closes the connection after the response (RFC
 //! 9112, 6.3), so nothing after such a request is parsed. Two equal lengths are valid (RFC 9110, 8.6). This module
-//! checks the remaining cases.
+//! checks the remaining cases, and the size of an HTTP/2 head, so that a URL that is too long has its own status.
 
+use axum::body::Body;
 use axum::http::header::{CONNECTION, HOST, TRANSFER_ENCODING};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, Response, Version};
+use axum::http::{HeaderMap, HeaderValue, Request, Response, Version};
 use axum::response::IntoResponse as _;
 
 use super::error::HttpError;
+use crate::telemetry::connections::Refused;
 
-/// Returns the response to an ambiguous head. It closes the connection, because the start of the next request is
-/// ambiguous too.
-pub(crate) fn refusal(version: Version, headers: &HeaderMap) -> Option<Response<axum::body::Body>> {
-    let problem = ambiguity(version, headers)?;
-    let mut response = HttpError::malformed(problem).into_response();
-    // HTTP/2 has no such header (RFC 9113, 8.2.2).
-    if version <= Version::HTTP_11 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+/// Maximum length of a URL over HTTP/2. The HTTP library resets a stream whose URL has more than [`URL_BYTES_PARSED`],
+/// so a shorter one is refused here, with its own status.
+const URL_BYTES_MAX: usize = 60 * 1024;
+
+/// Maximum length of a URL that the HTTP library can parse.
+const URL_BYTES_PARSED: usize = 65_534;
+
+/// Bytes that each field of an HTTP/2 head counts beside its name and value (RFC 9113, 6.5.2).
+const FIELD_BYTES: usize = 32;
+
+/// Returns the maximum size of an HTTP/2 head for the HTTP library, which refuses a larger one with 431. It may exceed the
+/// limit of a head by as much as a URL that is refused here, but not by as much as a URL that cannot be parsed.
+pub(super) fn http2_head_bytes_max(head_limit_bytes: usize) -> u32 {
+    let url_field_bytes = ":path".len() + URL_BYTES_PARSED + FIELD_BYTES;
+    u32::try_from(head_limit_bytes.max(url_field_bytes)).unwrap_or(u32::MAX)
+}
+
+/// Returns the response to a head that is refused. If the head is ambiguous, it closes the connection, because the
+/// start of the next request is ambiguous too.
+pub(super) fn refusal<B>(request: &Request<B>, head_limit_bytes: usize) -> Option<(Refused, Response<Body>)> {
+    let (version, headers) = (request.version(), request.headers());
+    if let Some(problem) = ambiguity(version, headers) {
+        let mut response = HttpError::malformed(problem).into_response();
+        // HTTP/2 has no such header (RFC 9113, 8.2.2).
+        if version <= Version::HTTP_11 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        return Some((Refused::Malformed, response));
     }
-    Some(response)
+    // The HTTP library and the socket refuse those of HTTP/1.
+    if version <= Version::HTTP_11 {
+        return None;
+    }
+    let url_bytes = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    let fields = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
+    let url_max = head_limit_bytes.min(URL_BYTES_MAX);
+    let error = match url_bytes {
+        _ if url_bytes > url_max => HttpError::uri_too_long(url_max),
+        _ if url_bytes + fields.sum::<usize>() > head_limit_bytes => {
+            HttpError::head_too_large(head_limit_bytes)
+        }
+        _ => return None,
+    };
+    Some((Refused::HeadTooLarge, error.into_response()))
 }
 
 fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
@@ -53,7 +89,37 @@ fn is_host(value: &HeaderValue) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
+
+    #[test]
+    fn a_url_over_http_2_that_is_too_long_has_its_own_status() {
+        let refused = |url_bytes: usize, header_bytes: usize, limit: usize| {
+            let request = Request::get(format!("http://localhost/{}", "x".repeat(url_bytes)))
+                .version(Version::HTTP_2)
+                .header("x-long", "x".repeat(header_bytes));
+            refusal(&request.body(()).unwrap(), limit).map(|(_, response)| response.status())
+        };
+        let (url, head) = (Some(StatusCode::URI_TOO_LONG), Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+        for (url_bytes, header_bytes, limit, expected) in [
+            (10, 10, 8_192, None),
+            (8_000, 10, 8_192, None),
+            (8_000, 1_000, 8_192, head),
+            (10, 9_000, 8_192, head),
+            (8_192, 10, 8_192, url),
+            (60_000, 9_000, 8_192, url),
+            (60_000, 1_000, 65_536, None),
+            (62_000, 1_000, 65_536, url),
+            (62_000, 1_000, 1 << 20, url),
+        ] {
+            assert_eq!(
+                refused(url_bytes, header_bytes, limit),
+                expected,
+                "{url_bytes} {header_bytes} {limit}"
+            );
+        }
+    }
 
     fn head(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

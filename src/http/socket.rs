@@ -1,9 +1,10 @@
 //! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
 //!
-//! It also refuses the first request of a connection if its request line exceeds the limit of a head, with 414 (RFC
-//! 9110, 15.5.15). The HTTP library would answer 431, which is for header fields.
+//! It also replaces the HTTP library's response to a head that is too large, 431, by 414 (RFC 9110, 15.5.15) if the
+//! request line does not end within the limit. Only the library knows where a head starts, so only its response is
+//! replaced: bytes after a request that was refused early can be the rest of its body, and are no request line.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,10 +18,13 @@ use super::activity::ConnectionActivity;
 const URI_TOO_LONG_RESPONSE: &[u8] =
     b"HTTP/1.1 414 URI Too Long\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// Error: the request line is longer than the limit.
-#[derive(Debug, thiserror::Error)]
-#[error("the request line is too long")]
-pub(crate) struct UriTooLong;
+/// The beginning of the HTTP library's response to a head that is too large.
+const HEAD_TOO_LARGE_BEGIN: &[u8] = b"HTTP/1.1 431 ";
+
+/// The size of reads while a line reaches the limit of a head. The library refuses a head of that limit or more, and
+/// the shortest request line has 16 bytes. So if a later line of the head is the long one, fewer bytes than the limit
+/// have arrived of it.
+const SMALL_READ_BYTES: usize = 16;
 
 /// A tracked socket. It owns the connection's permit, so that an upgraded WebSocket keeps the permit.
 pub(crate) struct Socket<S> {
@@ -31,12 +35,12 @@ pub(crate) struct Socket<S> {
     /// Whether the reader was woken once at the end.
     has_woken_at_end: bool,
     head_limit_bytes: usize,
-    /// Length of the first request line so far; `None` after its end. Later lines are not checked. After a request that
-    /// was refused early, they can be the rest of its body, and the client would take a second response as the one to
-    /// its next request.
-    line_bytes: Option<usize>,
-    /// Number of bytes of [`URI_TOO_LONG_RESPONSE`] that were sent.
-    refusal_sent: usize,
+    /// Bytes since the last line break.
+    line_bytes: usize,
+    /// Whether everything that was written is flushed, so that the next write begins a response if none is active.
+    is_flushed: bool,
+    /// Bytes of [`URI_TOO_LONG_RESPONSE`] that are not sent; `None` if it is not the response.
+    refusal: Option<&'static [u8]>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -53,36 +57,57 @@ impl<S> Socket<S> {
             is_at_end: false,
             has_woken_at_end: false,
             head_limit_bytes,
-            line_bytes: Some(0),
-            refusal_sent: 0,
+            line_bytes: 0,
+            is_flushed: true,
+            refusal: None,
             _permit: permit,
         }
     }
 
     fn on_read(&mut self, bytes: &[u8]) {
         self.activity.on_read();
-        if let Some(line_bytes) = self.line_bytes {
-            self.line_bytes = (!bytes.contains(&b'\n')).then_some(line_bytes + bytes.len());
+        self.line_bytes = match bytes.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => bytes.len() - end - 1,
+            None => self.line_bytes.saturating_add(bytes.len()),
+        };
+    }
+
+    /// The maximum size of the next read.
+    fn read_max(&self) -> usize {
+        match self.head_limit_bytes.saturating_sub(self.line_bytes) {
+            0 => usize::MAX,
+            left => left.saturating_sub(SMALL_READ_BYTES).max(SMALL_READ_BYTES),
         }
     }
 
-    fn is_line_too_long(&self) -> bool {
-        self.line_bytes.is_some_and(|bytes| bytes >= self.head_limit_bytes)
+    /// Whether a write is the refusal of a head whose request line is too long.
+    fn refuses_request_line(&self, bytes: &[u8]) -> bool {
+        self.is_flushed
+            && self.line_bytes >= self.head_limit_bytes
+            && bytes.starts_with(HEAD_TOO_LARGE_BEGIN)
+            && self.activity.is_idle()
     }
 }
 
 impl<S: AsyncWrite + Unpin> Socket<S> {
-    /// Sends the refusal and closes this side.
-    fn poll_refuse(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while let Some(rest) = URI_TOO_LONG_RESPONSE.get(self.refusal_sent..).filter(|rest| !rest.is_empty())
-        {
-            self.refusal_sent += ready!(Pin::new(&mut self.stream).poll_write(context, rest))?.max(1);
+    /// Sends the refusal in place of the library's, if it is due.
+    fn poll_refuse(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<()>>> {
+        if self.refusal.is_none() && self.refuses_request_line(bytes) {
+            self.refusal = Some(URI_TOO_LONG_RESPONSE);
         }
-        ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-        Poll::Ready(Err(io::Error::other(UriTooLong)))
+        while let Some(rest) = self.refusal.filter(|rest| !rest.is_empty()) {
+            match Pin::new(&mut self.stream).poll_write(context, rest) {
+                Poll::Ready(Ok(0)) => return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into()))),
+                Poll::Ready(Ok(sent)) => self.refusal = rest.get(sent..),
+                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+                Poll::Pending => return Some(Poll::Pending),
+            }
+        }
+        self.refusal.map(|_| Poll::Ready(Ok(())))
     }
 
-    fn record_write<T>(&self, written: Poll<T>) -> Poll<T> {
+    fn record_write<T>(&mut self, written: Poll<T>) -> Poll<T> {
+        self.is_flushed &= written.is_pending();
         self.activity.on_write(written.is_ready());
         written
     }
@@ -95,21 +120,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        if !self.is_at_end && !self.is_line_too_long() {
-            let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if !self.is_at_end {
+            let most = self.read_max();
+            let read = match buffer.remaining() > most {
+                false => Pin::new(&mut self.stream).poll_read(context, buffer),
+                true => {
+                    let mut part = ReadBuf::new(buffer.initialize_unfilled_to(most));
+                    let read = Pin::new(&mut self.stream).poll_read(context, &mut part);
+                    let length = part.filled().len();
+                    buffer.advance(length);
+                    read
+                }
+            };
             if let Some(bytes @ [_, ..]) = buffer.filled().get(before..) {
                 self.on_read(bytes);
             }
             self.is_at_end = matches!(read, Poll::Ready(Ok(())))
                 && buffer.filled().len() == before
                 && buffer.remaining() > 0;
-            if !self.is_at_end && !self.is_line_too_long() {
+            if !self.is_at_end {
                 return read;
             }
-        }
-        if self.is_line_too_long() {
-            buffer.set_filled(before);
-            return self.poll_refuse(context);
         }
         // The HTTP library drops a request when it reads the end of input. It also reads ahead before it starts the
         // handler of a request that it has parsed. So the first read of the end only wakes it again, and `defers_end`
@@ -129,6 +160,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if let Some(refused) = self.poll_refuse(context, bytes) {
+            return self.record_write(refused).map_ok(|()| bytes.len());
+        }
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.record_write(written)
     }
@@ -136,8 +170,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
+        slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&b""[..], |slice| &**slice);
+        if let Some(refused) = self.poll_refuse(context, first) {
+            return self.record_write(refused).map_ok(|()| slices.iter().map(|slice| slice.len()).sum());
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
         self.record_write(written)
     }
@@ -147,7 +185,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        ready!(Pin::new(&mut self.stream).poll_flush(context))?;
+        self.is_flushed = true;
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

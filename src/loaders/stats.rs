@@ -25,6 +25,10 @@ use crate::domain::view::View;
 use crate::telemetry::requests::Cost;
 use crate::upstream::error::UpstreamError;
 
+/// Maximum number of questions for the accounts of one user alone, in one operation: enough for one page of a list that
+/// is filtered by as many users as a filter can have.
+pub const USER_QUESTIONS_MAX: u64 = 100;
+
 /// Statistics and upstream deadline of one operation.
 #[derive(Debug)]
 pub struct OperationStats {
@@ -32,6 +36,9 @@ pub struct OperationStats {
     deadline: UpstreamDeadline,
     is_traced: bool,
     calls_made: [AtomicU64; 2],
+    user_questions: AtomicU64,
+    /// Maximum number of bytes of the response, and those that are left.
+    response_bytes: (u64, AtomicU64),
     entries: Mutex<Entries>,
 }
 
@@ -104,7 +111,40 @@ impl OperationStats {
     #[must_use]
     pub fn new(is_traced: bool, until: Instant) -> Self {
         let (deadline, calls_made) = (UpstreamDeadline::new(until), Default::default());
-        Self { started: Instant::now(), deadline, is_traced, calls_made, entries: Mutex::default() }
+        Self {
+            started: Instant::now(),
+            deadline,
+            is_traced,
+            calls_made,
+            user_questions: AtomicU64::new(0),
+            response_bytes: (u64::MAX, AtomicU64::new(u64::MAX)),
+            entries: Mutex::default(),
+        }
+    }
+
+    /// Returns the statistics with a maximum number of bytes of the response.
+    #[must_use]
+    pub fn with_response_bytes(self, bytes: u64) -> Self {
+        Self { response_bytes: (bytes, AtomicU64::new(bytes)), ..self }
+    }
+
+    /// Returns the maximum number of bytes of the response.
+    pub(crate) fn response_bytes_max(&self) -> u64 {
+        self.response_bytes.0
+    }
+
+    /// Returns the number of bytes that the response may still have.
+    pub(crate) fn response_bytes_left(&self) -> u64 {
+        self.response_bytes.1.load(Ordering::Relaxed)
+    }
+
+    /// Whether the response may have so many bytes more; counts them. If not, no further ones are allowed.
+    pub(crate) fn add_response_bytes(&self, bytes: u64) -> bool {
+        let rest = |left: u64| Some(left.saturating_sub(bytes));
+        self.response_bytes
+            .1
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest)
+            .is_ok_and(|left| left >= bytes)
     }
 
     /// Creates the statistics of a background task, which has no deadline and no client.
@@ -175,6 +215,17 @@ impl OperationStats {
             ValueSource::Fetched,
             result.as_ref().err(),
         );
+    }
+
+    /// Whether one more question for the accounts of one user alone is allowed; counts it.
+    pub(super) fn begin_user_question(&self) -> bool {
+        self.user_questions.fetch_add(1, Ordering::Relaxed) < USER_QUESTIONS_MAX
+    }
+
+    /// Records a question for the accounts of one user alone.
+    pub(super) fn record_user_question(&self, started_at: Instant, error: Option<&UpstreamError>) {
+        let description = || "the rows of a list that are of one user".to_owned();
+        self.record_call(UpstreamName::Composio, description, started_at, ValueSource::Fetched, error);
     }
 
     fn record_call(

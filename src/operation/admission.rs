@@ -112,6 +112,11 @@ impl Admission {
         }
     }
 
+    /// Returns the maximum number of bytes of a response.
+    pub(super) fn response_bytes(&self) -> u64 {
+        self.limits.response_bytes
+    }
+
     /// Returns the limit on the duration of an operation.
     pub(super) fn operation_timeout(&self) -> Duration {
         self.limits.operation_timeout()

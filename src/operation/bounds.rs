@@ -30,6 +30,10 @@ pub(crate) const MAX_WORK: usize = 100_000;
 /// Number of bytes of a name or value that cost as much as one more selection.
 const WEIGHT_BYTES: usize = 64;
 
+/// Maximum length of a literal whose text does not count. async-graphql's parser takes about 80 ns for each byte of a
+/// literal, so the bytes of a longer one count like work.
+const LITERAL_BYTES: usize = 256;
+
 /// Number of comparisons of names in one unit of work.
 const NAMES_IN_UNIT: usize = 32;
 
@@ -47,6 +51,8 @@ struct Size {
     work: usize,
     /// Number of uses of variables.
     variables: usize,
+    /// Bytes of long literals.
+    literal_bytes: usize,
 }
 
 /// Reason why a document is too large. Its `Display` is for the client.
@@ -102,7 +108,12 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
     for operation in operations {
         let size = measure.set(&operation.selection_set, MAX_DEPTH)?;
         selections += size.selections;
+        let mut defaults = Text::default();
+        for variable in &operation.variables {
+            variable.default_value.iter().for_each(|value| defaults.value(value));
+        }
         work += size.work + operation.variables.len() * size.variables / NAMES_IN_UNIT;
+        work += size.literal_bytes + defaults.literal_bytes;
     }
     // Validation visits unused fragments too.
     let fragments: Vec<&str> = measure.definitions.keys().copied().collect();
@@ -181,12 +192,14 @@ impl Size {
         self.weight += inner.weight;
         self.work += inner.weight + inner.work;
         self.variables += inner.variables;
+        self.literal_bytes += inner.literal_bytes;
     }
 
     fn add_text(&mut self, text: Text) {
         self.weight += text.weight;
         self.work += text.weight;
         self.variables += text.variables;
+        self.literal_bytes += text.literal_bytes;
     }
 }
 
@@ -195,11 +208,12 @@ impl Size {
 struct Text {
     weight: usize,
     variables: usize,
+    literal_bytes: usize,
 }
 
 impl Text {
     fn of_selection(selection: &Selection) -> Self {
-        let mut text = Self { weight: 1, variables: 0 };
+        let mut text = Self { weight: 1, ..Self::default() };
         match selection {
             Selection::Field(field) => {
                 text.name(&field.name);
@@ -228,6 +242,13 @@ impl Text {
         self.weight += name.len() / WEIGHT_BYTES;
     }
 
+    fn literal(&mut self, text: &str) {
+        self.name(text);
+        if text.len() > LITERAL_BYTES {
+            self.literal_bytes += text.len();
+        }
+    }
+
     fn directives(&mut self, directives: &DirectiveList) {
         for directive in directives.iter() {
             self.weight += 1;
@@ -251,9 +272,9 @@ impl Text {
                 self.name(name);
             }
             Value::Enum(name) => self.name(name),
-            Value::String(string) => self.name(string),
-            Value::Int(number) => self.name(number.as_str()),
-            Value::Float(number) => self.name(number.as_str()),
+            Value::String(string) => self.literal(string),
+            Value::Int(number) => self.literal(number.as_str()),
+            Value::Float(number) => self.literal(number.as_str()),
             Value::List(items) => items.iter().for_each(|item| self.value(item)),
             Value::Object(members) => {
                 // Validation compares two objects by searching each member by name.
@@ -335,6 +356,20 @@ mod tests {
             |width: usize| format!("{{ {} {} {} }}", "a { ".repeat(30), "b ".repeat(width), "}".repeat(30));
         assert_eq!(checked(&nested(1_000)), Ok(()));
         assert_eq!(checked(&nested(4_000)), Err(TooLarge::Expensive));
+    }
+
+    #[test]
+    fn long_literals_are_part_of_the_work() {
+        let of = |value: String| format!("{{ node(id: {value}) {{ id }} }}");
+        let by_default = |value: String| format!("query ($id: ID = {value}) {{ node(id: $id) {{ id }} }}");
+        for document in [of, by_default] {
+            assert_eq!(checked(&document(format!("\"{}\"", "x".repeat(90_000)))), Ok(()));
+            assert_eq!(checked(&document(format!("\"{}\"", "x".repeat(110_000)))), Err(TooLarge::Expensive));
+            assert_eq!(checked(&document("1".repeat(110_000))), Err(TooLarge::Expensive));
+            assert_eq!(checked(&document(format!("[{}]", "\"x\" ".repeat(4_000)))), Ok(()));
+        }
+        let fragment = of(format!("\"{}\"", "x".repeat(110_000)));
+        assert_eq!(checked(&format!("{{ ...F }} fragment F on Query {fragment}")), Err(TooLarge::Expensive));
     }
 
     #[test]

@@ -167,7 +167,7 @@ impl<'a> CostVisitor<'a> {
         if let (Some(page), true) = (page, calls::is_list_of_accounts(field)) {
             let has_cursor =
                 ["after", "before"].into_iter().any(|name| self.argument(field, name) != Argument::None);
-            self.calls.list(field, parents.count, page, has_cursor);
+            self.calls.list(field, parents.count, page, has_cursor, self.users_of_filter(field));
         } else if field.name == "disagreement" {
             self.calls.disagreements(parents.count);
         } else if let Some(entities) = &entities {
@@ -201,6 +201,28 @@ impl<'a> CostVisitor<'a> {
                 Some(default) => self.value(default),
                 None => Argument::None,
             },
+        }
+    }
+
+    /// The number of users that a list of accounts is filtered by.
+    fn users_of_filter(&self, field: &Field) -> usize {
+        let filter = field.arguments.iter().find(|argument| argument.name == "filter");
+        let users = match filter.map(|filter| &*filter.value) {
+            Some(Literal::Object(members)) => {
+                members.iter().find(|(name, _)| name == "userIds").map(|(_, users)| self.value(users))
+            }
+            Some(Literal::Variable(name)) => match self.variables.get(name.as_str()) {
+                Some(Value::Object(members)) => match members.get("userIds") {
+                    Some(Value::List(users)) => Some(Argument::Items(users.len())),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        };
+        match users {
+            Some(Argument::Items(users)) => users,
+            _ => 0,
         }
     }
 

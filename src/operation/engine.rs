@@ -308,7 +308,8 @@ impl OperationEngine {
         deadline: Deadline,
     ) -> (OperationResponse, Option<Freshness>) {
         let label = Arc::clone(&prepared.resolved.label);
-        let stats = || OperationStats::new(is_traced, deadline.waits);
+        let response_bytes = self.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
+        let stats = || OperationStats::new(is_traced, deadline.waits).with_response_bytes(response_bytes);
         let Some(admission) = &self.admission else {
             let (response, parts) = self.execute(prepared, caller, limits, stats(), None).await;
             return (response.of(&label), parts);

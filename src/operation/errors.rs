@@ -151,6 +151,9 @@ impl GraphqlError {
             Some(known @ FieldError::TooManyProviders { .. }) => {
                 Self::coded(known.code(), known.to_string()).with_reason("TOOLKIT_PROVIDERS")
             }
+            Some(known @ FieldError::ResponseTooLarge { .. }) => {
+                Self::coded(known.code(), known.to_string()).with_reason("RESPONSE_SIZE")
+            }
             None => Self::internal(),
         };
         masked.locations = error.locations;

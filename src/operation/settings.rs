@@ -22,6 +22,8 @@ pub struct LimitSettings {
     pub tokens: usize,
     /// The maximum number of upstream calls of an operation.
     pub upstream_calls: u64,
+    /// The maximum number of bytes of a response.
+    pub response_bytes: u64,
     /// The timeout of an operation, in milliseconds.
     pub operation_timeout_ms: u64,
     /// The maximum total complexity of concurrent operations, over all callers.
@@ -43,6 +45,7 @@ impl LimitSettings {
         ("directives", 0..=10_000),
         ("tokens", 1..=10_000_000),
         ("upstream_calls", 0..=1_000_000),
+        ("response_bytes", 65_536..=GIB),
         ("operation_timeout_ms", 1..=600_000),
         ("complexity_at_once", 1_000..=4_000_000_000),
         ("wait_ms", 0..=600_000),

@@ -230,7 +230,9 @@ impl Subscription {
 
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let request = self.prepared.clone().into_request();
-        let (stats, view) = (Arc::new(OperationStats::new(false, deadline.waits)), self.caller.view());
+        let response_bytes = self.engine.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
+        let stats = OperationStats::new(false, deadline.waits).with_response_bytes(response_bytes);
+        let (stats, view) = (Arc::new(stats), self.caller.view());
         let _charge = self.limits.as_ref().map(|limits| limits.counting_calls(Arc::clone(&stats)));
         let executed =
             self.engine.executor.execute_event(request, self.caller.clone(), Arc::clone(&stats), event);

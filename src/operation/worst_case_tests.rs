@@ -24,6 +24,7 @@ const LIMITS: LimitSettings = LimitSettings {
     directives: 50,
     tokens: 15_000,
     upstream_calls: 300,
+    response_bytes: 16 << 20,
     operation_timeout_ms: 30_000,
     complexity_at_once: 500_000,
     wait_ms: 3_000,
@@ -50,6 +51,8 @@ struct Shape {
     values: usize,
     members: usize,
     directives: usize,
+    literal_bytes: usize,
+    comment_bytes: usize,
     is_known: bool,
 }
 
@@ -73,6 +76,8 @@ impl Shape {
             values: upto(5_000) - 1,
             members: upto(2_000) - 1,
             directives: upto(1_000) - 1,
+            literal_bytes: upto(1_000_000),
+            comment_bytes: upto(1_000_000),
             is_known: rng.bool(),
         }
     }
@@ -80,7 +85,7 @@ impl Shape {
     /// Creates a shape that differs in one part.
     fn changed(&self, rng: &mut Rng) -> Self {
         let (mut next, other) = (self.clone(), Self::random(rng));
-        match rng.u8(..12) {
+        match rng.u8(..14) {
             0 => next.operations = other.operations,
             1 => next.variables = other.variables,
             2 => next.fragments = other.fragments,
@@ -92,6 +97,8 @@ impl Shape {
             8 => next.values = other.values,
             9 => next.members = other.members,
             10 => next.directives = other.directives,
+            11 => next.literal_bytes = other.literal_bytes,
+            12 => next.comment_bytes = other.comment_bytes,
             _ => next.is_known = other.is_known,
         }
         next
@@ -99,7 +106,7 @@ impl Shape {
 
     fn text(&self) -> String {
         let name = format!("N{}", "x".repeat(self.name_bytes));
-        let mut text = String::new();
+        let mut text = format!("#{}\n", "x".repeat(self.comment_bytes));
         let list = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<String>();
         for operation in 0..self.operations {
             let variables = list(self.variables / self.operations, &|i| format!("$v{i}:ID "));
@@ -114,7 +121,8 @@ impl Shape {
             true => "accounts:nodes",
             false => "unknown",
         };
-        let arguments = format!("(ids:[{values}{used}] o:{{{members}}})");
+        let literal = "x".repeat(self.literal_bytes);
+        let arguments = format!("(ids:[{values}{used}] o:{{{members}}} s:\"{literal}\")");
         let spread = list(self.fragments, &|i| format!("...F{i} "));
         let aliased = list(self.aliases, &|i| format!("a{i}:__typename "));
         let _ = write!(text, "fragment M on Query{{__typename {spread}{aliased}}}");

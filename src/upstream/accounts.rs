@@ -34,6 +34,8 @@ pub struct AccountPage {
     pub rows_sent: usize,
     /// Cursor of the next page; `None` at the end.
     pub next_cursor: Option<Box<str>>,
+    /// Whether there is a cursor that cannot be read, so that the pages after this one cannot be reached.
+    pub has_unreadable_cursor: bool,
     /// Whether any row names its user. Composio is withdrawing `user_id` from its responses
     /// (docs/upstreams.md#composio-changes).
     pub names_users: bool,

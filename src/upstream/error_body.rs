@@ -4,7 +4,6 @@
 //! #leadlex-open-questions), so every known format is tried and no field is required. Messages are never read, because
 //! they are the upstream's own text.
 
-use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::wire::lenient::{Field, FromJson, Text};
@@ -16,12 +15,24 @@ pub(super) struct ErrorBody {
     pub(super) request_id: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Envelope {
-    #[serde(default)]
     error: Field<Inner>,
-    #[serde(default)]
     code: Field<Text>,
+}
+
+impl FromJson for Envelope {
+    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+        let mut envelope = Self::default();
+        while let Some(name) = object.next_key::<Box<str>>()? {
+            match &*name {
+                "error" => envelope.error = object.next_value()?,
+                "code" => envelope.code = object.next_value()?,
+                _ => drop(object.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Some(envelope))
+    }
 }
 
 /// `error`: an object with details, or only a code.
@@ -53,9 +64,8 @@ impl FromJson for Inner {
 
 /// Reads `{"error":{…}}`, `{"error":"code"}`, `{"code":…}`, or nothing.
 pub(super) fn read(body: &[u8]) -> ErrorBody {
-    let Ok(Envelope { error, code }) = serde_json::from_slice(body) else {
-        return ErrorBody::default();
-    };
+    let envelope: Field<Envelope> = serde_json::from_slice(body).unwrap_or_default();
+    let Envelope { error, code } = envelope.read().unwrap_or_default();
     let error = error.read().unwrap_or_default();
     let public = |text: Field<Text>| public_token(&text.read()?.0);
     let slug = public(error.slug).or_else(|| public(error.code)).or_else(|| public(code));

@@ -15,6 +15,7 @@ mod malicious_upstream;
 mod members;
 mod problems;
 mod providers_paging;
+mod removed_accounts;
 mod response_cache;
 mod roots;
 mod sdl;

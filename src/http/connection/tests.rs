@@ -40,6 +40,8 @@ fn served() -> Served {
         .route("/", get("hello"))
         .route("/large", get(async || "x".repeat(LARGE)))
         .route("/slow", post(async |body: String| (sleep(Duration::from_secs(20)).await, body).1))
+        .route("/echo", post(async |body: Bytes| drop(body)))
+        .route("/refused", post(async || axum::http::StatusCode::FORBIDDEN))
         .route("/never", get(async || std::future::pending::<&str>().await))
         .route("/events", get(events))
         .route("/stalled", get(stalled));
@@ -339,20 +341,71 @@ async fn shutdown_waits_for_active_requests_but_not_for_idle_connections() {
     assert_eq!(busy.ended_after().await, 0);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_request_line_that_is_too_long_is_refused_with_its_own_status() {
+/// Sends requests of HTTP/1 one after the other, and returns the status of each response.
+async fn statuses(requests: &[&str]) -> Vec<String> {
     let mut served = served();
-    let long = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(20 << 10));
-    let _ = served.client.write_all(long.as_bytes()).await;
-    assert_eq!(served.until("\r\n").await, "HTTP/1.1 414 URI Too Long\r\n");
-    assert_eq!(served.ended_after().await, 0);
+    let mut statuses = Vec::new();
+    for request in requests {
+        let (mut read, mut write) = tokio::io::split(&mut served.client);
+        let mut head = Vec::new();
+        let receive = async {
+            while !head.ends_with(b"\r\n\r\n") && read.read_buf(&mut head).await.unwrap_or_default() > 0 {}
+        };
+        // The server may close before it has read everything.
+        tokio::join!(receive, async { drop(write.write_all(request.as_bytes()).await) });
+        statuses.push(String::from_utf8_lossy(&head).chars().skip(9).take(3).collect());
+    }
+    statuses
+}
+
+const POST: &str = "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: ";
+
+#[tokio::test(start_paused = true)]
+async fn a_request_line_that_is_too_long_is_refused_with_its_own_status_on_every_request() {
+    let get = "HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let post = |bytes: usize| format!("{POST}{bytes}\r\n\r\n{}", "x".repeat(bytes));
+    for bytes in [16 << 10, 20 << 10, 33 << 10, 100_000, 1_000_000] {
+        let line = format!("GET /{} HTTP/1.1\r\nhost: localhost\r\n\r\n", "x".repeat(bytes));
+        assert_eq!(statuses(&[&line]).await, ["414"], "{bytes}");
+        assert_eq!(statuses(&[get, get, &line]).await, ["200", "200", "414"], "{bytes}");
+        for body in [0, 7, 16_000, 16 << 10, 20_000, 100_000] {
+            let post = post(body);
+            let requests: [&str; 3] = [&post, get, &line];
+            assert_eq!(statuses(&requests).await, ["200", "200", "414"], "{bytes} after {body}");
+            assert_eq!(statuses(&[&post, &line]).await, ["200", "414"], "{bytes} after {body}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_head_that_is_too_long_is_refused() {
-    let mut served = served();
-    let long = format!("GET / HTTP/1.1\r\nx-long: {}\r\n\r\n", "x".repeat(20 << 10));
-    let _ = served.client.write_all(long.as_bytes()).await;
-    let status = served.until("\r\n").await;
-    assert_eq!(status, "HTTP/1.1 431 Request Header Fields Too Large\r\n");
+async fn a_request_head_that_is_too_large_is_refused() {
+    let get = "HEAD / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    for bytes in [16 << 10, 20 << 10, 33 << 10, 100_000] {
+        let long = format!("GET / HTTP/1.0\r\nx-long: {}\r\n\r\n", "x".repeat(bytes));
+        let line = format!("GET /{} HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(16_000), "x".repeat(bytes));
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x-many: x\r\n".repeat(bytes / 10));
+        for head in [long, line, many] {
+            assert_eq!(statuses(&[&head]).await, ["431"], "{bytes}");
+            assert_eq!(statuses(&[get, &head]).await, ["200", "431"], "{bytes}");
+            let post = format!("{POST}20000\r\n\r\n{}", "x".repeat(20_000));
+            assert_eq!(statuses(&[&post, &head]).await, ["200", "431"], "{bytes}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_refused_early_is_no_request_line() {
+    let refused = format!(
+        "POST /refused HTTP/1.1\r\nhost: localhost\r\ncontent-length: 50000\r\n\r\n{}",
+        "x".repeat(50_000)
+    );
+    assert_eq!(statuses(&[&refused]).await, ["403"]);
+    let chunks = format!(
+        "POST /refused HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nc350\r\n{}",
+        "x".repeat(50_000)
+    );
+    assert_eq!(statuses(&[&chunks]).await, ["403"]);
+    // A body that looks like the library's response is no response.
+    let echo = format!("{POST}20013\r\n\r\nHTTP/1.1 431 {}", "x".repeat(20_000));
+    assert_eq!(statuses(&[&echo]).await, ["200"]);
 }

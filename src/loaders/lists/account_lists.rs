@@ -122,8 +122,7 @@ impl AccountLists {
     /// Whether a page that was read for several users names none of them. If so, this is recorded, and lists of several
     /// users are not joined until a response names users.
     pub(super) fn hides_users(&self, scan: &Scan, page: &Page) -> bool {
-        let is_of_several = scan.key.filter.user_ids.as_ref().is_some_and(|users| users.only().is_none());
-        let hides = is_of_several
+        let hides = scan.several_users().is_some()
             && !page.items.is_empty()
             && page.items.iter().all(|account| account.user_id.is_none());
         if hides {
@@ -170,7 +169,11 @@ impl AccountLists {
         }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
-            self.reverse_pages.insert(key, cursor);
+            self.reverse_pages.insert(key, cursor.clone());
+        }
+        if scan.needs_users && page.as_ref().is_ok_and(|page| page.value.lacks_users) {
+            let now = self.upstream_cache.clock.instant_now();
+            return self.page_since(scan, cursor, now).await;
         }
         page
     }
@@ -274,7 +277,17 @@ impl AccountLists {
         problems: ProblemReports,
     ) {
         let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
-        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor: None, total_items, problems };
+        let (next_cursor, has_unreadable_cursor, lacks_users) = (None, false, false);
+        let page = Page {
+            items,
+            rows_sent,
+            rows_set_aside: 0,
+            next_cursor,
+            has_unreadable_cursor,
+            lacks_users,
+            total_items,
+            problems,
+        };
         self.pages.store_derived(
             PageKey { scan: Arc::clone(&scan.key), cursor: None },
             Arc::new(page),
@@ -310,7 +323,7 @@ impl AccountLists {
             return Ok(page.map(|page| page.total(&scan.reader.view, true)));
         }
         let (fetcher, counted, ttl) =
-            (self.fetcher.clone(), scan.clone(), self.upstream_cache.settings.accounts_ttl());
+            (self.fetcher.clone(), scan.clone().without_users(), self.upstream_cache.settings.accounts_ttl());
         let fetch = move |purpose| {
             let (fetcher, scan) = (fetcher.clone(), counted.clone());
             async move {

@@ -301,6 +301,10 @@ impl AccountsById {
             }
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             problems.extend_from_slice(&step.page.problems);
+            if step.page.has_unreadable_cursor && accounts.len() < ids.len() {
+                // The others may be on the pages after this one.
+                return Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::BadResponse));
+            }
         }
         Ok((accounts, problems))
     }

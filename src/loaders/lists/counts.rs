@@ -86,7 +86,8 @@ struct Counting<'a> {
 
 impl Counting<'_> {
     fn list(&self, parent: &Parent) -> Scan {
-        Scan::new(self.reader.clone(), parent.narrow(&self.query.filter), self.query.order)
+        let filter = parent.narrow(&self.query.filter);
+        Scan::new(self.reader.clone(), filter, self.query.order).without_users()
     }
 
     async fn run(&self, parents: Vec<Parent>) -> HashMap<Parent, Result<Counts, UpstreamError>> {
@@ -144,7 +145,7 @@ impl Counting<'_> {
         for scan in [list.clone(), list.opposite()] {
             if let Some(cached) = self.lists.cached_first_page(&scan).await
                 && let page = &cached.value
-                && page.next_cursor.is_none()
+                && page.is_last()
                 && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
                 && page.items.len() == page.rows_sent
             {
@@ -242,7 +243,7 @@ impl Counting<'_> {
             let mut filter = list.key.filter.clone();
             let scan = FilterValues::one("statuses", status.as_str()).map(|value| {
                 filter.statuses = Some(value);
-                Scan::new(self.reader.clone(), filter, self.query.order)
+                Scan::new(self.reader.clone(), filter, self.query.order).without_users()
             });
             async move {
                 let Ok(scan) = scan else { return Ok((status, None)) };

@@ -136,10 +136,12 @@ impl MultiParentRead<'_> {
         let groups = parents.len().div_ceil(group_most);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
+            let of_users = matches!(group.first(), Some(Parent::User(_)));
             let joined = self.scan(&Parent::union(group));
+            let joined = if of_users { joined.without_users() } else { joined };
             let page = self.lists.page(&joined, None, StalePolicy::AllowStale).await;
-            let hides_parents = matches!(group.first(), Some(Parent::User(_)))
-                && page.as_ref().is_ok_and(|page| self.lists.hides_users(&joined, &page.value));
+            let hides_parents =
+                of_users && page.as_ref().is_ok_and(|page| self.lists.hides_users(&joined, &page.value));
             (group, page, hides_parents)
         });
         let answers =
@@ -182,7 +184,7 @@ impl MultiParentRead<'_> {
         let is_promised = page
             .total_items
             .is_none_or(|total| u64::try_from(page.rows_sent).is_ok_and(|sent| total <= sent));
-        let is_whole = page.next_cursor.is_none() && is_promised;
+        let is_whole = page.is_last() && is_promised;
         if !is_whole && own.len() < self.rows_enough() {
             return None;
         }
@@ -191,7 +193,7 @@ impl MultiParentRead<'_> {
         let is_ordered = scan.is_order_of(page);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
-            let ties = ties.next(&scan, account);
+            let ties = ties.next(&scan, account, is_ordered);
             Row { account: Arc::clone(account), freshness, page: None, index, seen, ties, is_ordered }
         };
         let mut run = ScanRun::empty();

@@ -1,23 +1,28 @@
 //! Finds the users of accounts in responses that do not name them.
 //!
 //! Composio is withdrawing `user_id` from its responses; the filter `user_ids` remains
-//! (docs/upstreams.md#composio-changes). If no row of a response names its user and the list was filtered by one
-//! user, the rows are that user's. This relies on the filter, so [`Ownership::attribute`] probes it first: a random
-//! user id must return no rows, alone and together with the id of an account that exists. The result is kept for an
-//! hour per credential. If the filter fails the probe, lists by user fail. Rejected: trusting the filter without a
-//! probe, because a filter that is ignored shows one user's accounts to another.
+//! (docs/upstreams.md#composio-changes). If no row of a response names its user and the list was filtered by one user,
+//! the rows are that user's. If it was filtered by several users, the rows of the page are requested again for each
+//! user alone: the page keeps its order and its cursors. Rejected: merging the lists of all users, whose cursors would
+//! have a position in each. Both rely on the filter, so [`Ownership::attribute`] probes it first: a random user id must
+//! return no rows, alone and together with the id of an account that exists. The result is kept for an hour per
+//! credential. If the filter fails the probe, lists by user fail. Rejected: trusting the filter without a probe,
+//! because a filter that is ignored shows one user's accounts to another.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::scan::Scan;
+use crate::domain::accounts::SharedAccount;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
-use crate::domain::filters::{AccountFilter, AccountOrder, FilterValues};
+use crate::domain::filters::{AccountFilter, AccountOrder, FILTER_VALUES_MAX, FilterValues};
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
@@ -25,6 +30,9 @@ use crate::upstream::quota::Purpose;
 
 /// Time for which the result of a probe is used.
 const PROBE_TTL: Duration = Duration::from_secs(3_600);
+
+/// Maximum number of concurrent questions for the rows of one user.
+const QUESTIONS_AT_ONCE: usize = 16;
 
 /// Maximum number of credentials with state. A credential whose state was evicted is probed again.
 const CREDENTIALS_MAX: u64 = 10_000;
@@ -81,8 +89,7 @@ impl Ownership {
         }
     }
 
-    /// Adds the user to a page's rows if no row names its user and the scan is filtered by one user. In a scan of
-    /// several users, the rows stay without a user.
+    /// Adds the users to a page's rows if no row names its user and the scan is filtered by users.
     ///
     /// # Errors
     /// If the scan is filtered by users and the filter fails the probe or cannot be probed.
@@ -104,11 +111,14 @@ impl Ownership {
         if !state.is_filter_reliable(client, scan, page, purpose, self.clock).await? {
             return Err(unreliable());
         }
-        if let Some(user) = users.only() {
-            // The rows were just decoded, so nothing else refers to them.
-            for account in page.items.iter_mut().filter_map(Arc::get_mut) {
-                account.user_id = Some(user.into());
-            }
+        let owners = match users.only() {
+            Some(user) => page.items.iter().map(|row| (row.id.clone(), user.into())).collect(),
+            None if scan.needs_users => owners(client, scan, users, &page.items, purpose).await?,
+            None => Owners::new(),
+        };
+        // The rows were just decoded, so nothing else refers to them.
+        for account in page.items.iter_mut().filter_map(Arc::get_mut) {
+            account.user_id = owners.get(&account.id).cloned();
         }
         Ok(())
     }
@@ -161,6 +171,58 @@ impl CredentialOwnership {
         *last = Some(Probe { at, is_passed });
         Ok(is_passed)
     }
+}
+
+/// Users by account id.
+type Owners = HashMap<Box<str>, Box<str>>;
+
+/// Requests the rows of each user alone, until every row has its user. A row without an answer, for example one that
+/// was deleted meanwhile, stays without, and so do those beyond
+/// [`USER_QUESTIONS_MAX`](crate::loaders::stats::USER_QUESTIONS_MAX).
+///
+/// # Errors
+/// If a question fails, or if a row is returned for two users.
+async fn owners(
+    client: &AccountsClient,
+    scan: &Scan,
+    users: &FilterValues,
+    rows: &[SharedAccount],
+    purpose: Purpose,
+) -> Result<Owners, UpstreamError> {
+    let (credential, stats) = (&scan.reader.credential, &scan.reader.stats);
+    let ids_of = |rows: &[SharedAccount]| {
+        let ids: Vec<_> = rows.iter().filter_map(|row| FilterValues::one("ids", &row.id).ok()).collect();
+        Some(FilterValues::union(&ids)).filter(|ids| !ids.is_empty())
+    };
+    let ids: Vec<_> = rows.chunks(FILTER_VALUES_MAX).filter_map(ids_of).collect();
+    let questions: Vec<_> = users.iter().flat_map(|user| ids.iter().map(move |ids| (user, ids))).collect();
+    let ask = async |(user, ids): (&str, &FilterValues)| {
+        let (user_ids, account_type) =
+            (FilterValues::one("userIds", user).ok(), scan.key.filter.account_type);
+        let filter =
+            AccountFilter { user_ids, ids: Some(ids.clone()), account_type, ..AccountFilter::default() };
+        let (asked_at, limit) = (Instant::now(), ids.iter().count());
+        let found =
+            client.fetch_page(credential, &filter, AccountOrder::NEWEST_FIRST, None, limit, purpose).await;
+        stats.record_user_question(asked_at, found.as_ref().err());
+        Ok::<_, UpstreamError>((Box::<str>::from(user), found?))
+    };
+    let mut owners = Owners::new();
+    for round in questions.chunks(QUESTIONS_AT_ONCE) {
+        let allowed = round.iter().copied().take_while(|_| stats.begin_user_question());
+        for (user, found) in try_join_all(allowed.map(&ask)).await? {
+            for row in found.items {
+                let other = owners.insert(row.id.clone(), user.clone());
+                if other.is_some_and(|other| other != user) {
+                    return Err(unreliable());
+                }
+            }
+        }
+        if rows.iter().all(|row| owners.contains_key(&row.id)) {
+            break;
+        }
+    }
+    Ok(owners)
 }
 
 fn unreliable() -> UpstreamError {

@@ -50,6 +50,8 @@ impl PageFetcher {
                 rows_sent: 0,
                 rows_set_aside: 0,
                 next_cursor: None,
+                has_unreadable_cursor: false,
+                lacks_users: false,
                 total_items: Some(0),
                 problems: ProblemReports::new(),
             });
@@ -59,9 +61,17 @@ impl PageFetcher {
         let mut page = self.client.fetch_page(credential, filter, *order, cursor, limit, purpose).await?;
         self.ownership.attribute(&self.client, scan, &mut page, purpose).await?;
         self.drop_disallowed(scan, &mut page);
-        let AccountPage { items, rows_sent, next_cursor, total_items, problems, names_users: _ } = page;
-        let (next_cursor, problems) = (next_cursor.map(Into::into), problems.reports());
-        let page = Page { items, rows_sent, rows_set_aside: 0, next_cursor, total_items, problems };
+        let lacks_users = !page.names_users && !page.items.is_empty() && scan.several_users().is_some();
+        let page = Page {
+            items: page.items,
+            rows_sent: page.rows_sent,
+            rows_set_aside: 0,
+            next_cursor: page.next_cursor.map(Into::into),
+            has_unreadable_cursor: page.has_unreadable_cursor,
+            lacks_users: lacks_users && !scan.needs_users,
+            total_items: page.total_items,
+            problems: page.problems.reports(),
+        };
         Ok(drop_recently_pending(scan, page, cursor.is_none(), self.clock.now()))
     }
 
@@ -96,7 +106,7 @@ fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Times
     let before = page.items.len();
     page.items.retain(|account| rules.evaluate_account(account, now).needs_attention);
     page.rows_set_aside = before - page.items.len();
-    let is_whole = is_first && page.next_cursor.is_none() && page.rows_unread() == 0;
+    let is_whole = is_first && page.is_last() && page.rows_unread() == 0;
     page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
     page
 }

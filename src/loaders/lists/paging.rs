@@ -101,6 +101,29 @@ impl ScanReader<'_> {
             Some(cursor) => self.page_to_continue_from(cursor).await?,
             None => None,
         };
+        let walk = PageWalk::from(self.lists, self.scan, start, stale_policy);
+        match self.read_from(anchor, walk, stale_policy, true).await? {
+            RunResult::Read(run) => Ok(Some(run)),
+            RunResult::Stale => Ok(None),
+            RunResult::Unordered => {
+                let walk = PageWalk::again(self.lists, self.scan);
+                match self.read_from(anchor, walk, stale_policy, false).await? {
+                    RunResult::Read(run) => Ok(Some(run)),
+                    RunResult::Stale | RunResult::Unordered => Ok(None),
+                }
+            }
+        }
+    }
+
+    /// Reads the pages of a walk from a cursor's item, or from the beginning of the scan. If `trusts_times`, ends at
+    /// the first page that is not in the order of the cursor.
+    async fn read_from(
+        &self,
+        anchor: Option<&Cursor>,
+        mut walk: PageWalk<'_>,
+        stale_policy: StalePolicy,
+        trusts_times: bool,
+    ) -> Result<RunResult, UpstreamError> {
         let track = |cursor| CursorTracker::new(cursor, self.scan_direction);
         let beginning = || {
             let ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
@@ -108,7 +131,6 @@ impl ScanReader<'_> {
             (anchor.map(track), self.bound.map(track), ties, seen, ScanRun::empty(), false)
         };
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
-        let mut walk = PageWalk::from(self.lists, self.scan, start, stale_policy);
         let (mut tracker, mut bound, mut ties, mut seen, mut run, mut has_unread) = beginning();
         let mut is_ordered = anchor.is_none_or(|cursor| cursor.order_micros.is_some());
         let mut has_expired = false;
@@ -126,7 +148,13 @@ impl ScanReader<'_> {
             if step.is_restart {
                 (tracker, bound, ties, seen, run, has_unread) = beginning();
             }
+            let was_ordered = is_ordered;
             is_ordered &= step.is_ordered;
+            // Either the pages are of different states of the list, or the upstream orders otherwise than asked. A walk
+            // over present pages from the first one shows which, and every row before the item.
+            if trusts_times && anchor.is_some() && was_ordered && !is_ordered {
+                return Ok(RunResult::Unordered);
+            }
             run.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             run.reads(step.freshness);
             let unread = step.page.rows_unread();
@@ -139,13 +167,17 @@ impl ScanReader<'_> {
                     bound.as_mut().map(|bound| bound.position_of(self.scan, &step, index, account));
                 let is_behind_it = position.is_some_and(|position| position != RowPosition::After);
                 run.behind |= is_behind_it;
-                if !walk.is_new(account) || is_behind_it {
+                let is_new = walk.is_new(account);
+                if is_new && is_behind_it && !(trusts_times && is_ordered) {
+                    ties.pass(account);
+                }
+                if !is_new || is_behind_it {
                     continue;
                 }
                 let is_at_the_bound = to_bound.is_some_and(RowPosition::is_reached);
                 if is_at_the_bound || run.rows.len() == self.size {
                     run.more = true;
-                    return Ok(Some(run));
+                    return Ok(RunResult::Read(run));
                 }
                 seen = seen.saturating_add(1);
                 run.rows_seen = if is_counted { u64::from(seen) } else { 0 };
@@ -155,7 +187,7 @@ impl ScanReader<'_> {
                     page: step.cursor.clone(),
                     index,
                     seen: if is_counted { seen } else { 0 },
-                    ties: ties.next(self.scan, account),
+                    ties: ties.next(self.scan, account, is_ordered),
                     is_ordered,
                 });
             }
@@ -164,14 +196,14 @@ impl ScanReader<'_> {
                 let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
                 if by_total || !self.has_more_selected {
                     run.more = true;
-                    return Ok(Some(run));
+                    return Ok(RunResult::Read(run));
                 }
             }
             if stale_policy == StalePolicy::AllowStale
                 && step.freshness.state != FreshnessState::Fresh
                 && walk.goes_on()
             {
-                return Ok(None);
+                return Ok(RunResult::Stale);
             }
         }
         let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
@@ -184,7 +216,7 @@ impl ScanReader<'_> {
         run.is_complete = !(is_cut_short || left_out || is_lost);
         // After the page limit or an expired cursor, the client can continue from the last row.
         run.more = (walk.was_capped() || has_expired) && !run.rows.is_empty();
-        Ok(Some(run))
+        Ok(RunResult::Read(run))
     }
 
     /// Reads the rows before a cursor's item, nearest first.
@@ -269,7 +301,8 @@ impl ScanReader<'_> {
                     return Ok(preceding);
                 }
                 seen = seen.saturating_add(1);
-                let ties = ties.next(self.scan, account);
+                let is_ordered = cursor.order_micros.is_some() && step.is_ordered;
+                let ties = ties.next(self.scan, account, is_ordered);
                 let to_bound =
                     bound.as_mut().map(|bound| bound.position_of(self.scan, &step, index, account));
                 match to_bound {
@@ -287,7 +320,6 @@ impl ScanReader<'_> {
                 let seen = if is_counted { seen } else { 0 };
                 let page = step.cursor.clone();
                 let (account, freshness) = (Arc::clone(account), step.freshness);
-                let is_ordered = cursor.order_micros.is_some() && step.is_ordered;
                 preceding.rows.push_back(Row { account, freshness, page, index, seen, ties, is_ordered });
             }
         }
@@ -322,6 +354,15 @@ impl ScanReader<'_> {
         }
         Ok(None)
     }
+}
+
+/// The outcome of reading the pages of a walk.
+enum RunResult {
+    Read(ScanRun),
+    /// The first page is stale, and another one is needed.
+    Stale,
+    /// A page is not in the order of the cursor.
+    Unordered,
 }
 
 /// Steps back through remembered pages to the first page of a scan. Always ends, even if the remembered pages form a

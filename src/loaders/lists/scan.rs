@@ -57,6 +57,8 @@ impl Reader {
 pub struct Scan {
     pub(crate) reader: Reader,
     pub(crate) key: Arc<ScanKey>,
+    /// Whether the user of each row is needed, if the filter has several users and the rows name none of them.
+    pub(super) needs_users: bool,
 }
 
 impl Scan {
@@ -65,13 +67,24 @@ impl Scan {
     pub fn new(reader: Reader, filter: AccountFilter, order: AccountOrder) -> Self {
         let filter = reader.view.narrow(filter);
         let key = Arc::new(ScanKey { credential: reader.credential.fingerprint(), filter, order });
-        Self { reader, key }
+        Self { reader, key, needs_users: true }
+    }
+
+    /// The same list, to count its rows or to split them by user: rows that do not name their users stay without.
+    pub(super) fn without_users(self) -> Self {
+        Self { needs_users: false, ..self }
     }
 
     /// Returns the scan of the same list in the opposite order.
     pub(crate) fn opposite(&self) -> Self {
         let ScanKey { filter, order, .. } = &*self.key;
-        Self::new(self.reader.clone(), filter.clone(), order.opposite())
+        let opposite = Self::new(self.reader.clone(), filter.clone(), order.opposite());
+        Self { needs_users: self.needs_users, ..opposite }
+    }
+
+    /// The users of the filter, if there are several.
+    pub(super) fn several_users(&self) -> Option<&FilterValues> {
+        self.key.filter.user_ids.as_ref().filter(|users| users.only().is_none())
     }
 
     /// Returns eight bytes that cursors of this scan contain. A cursor of another scan, or of a caller with another
@@ -161,6 +174,10 @@ pub struct Page {
     pub rows_set_aside: usize,
     /// The upstream's cursor of the next page.
     pub next_cursor: Option<Arc<str>>,
+    /// Whether more pages follow that cannot be reached, because their cursor is unreadable.
+    pub has_unreadable_cursor: bool,
+    /// Whether the rows are of several users, name none of them, and were read where that does not matter.
+    pub lacks_users: bool,
     /// Number of accounts of the scan, if the upstream reports it.
     pub total_items: Option<u64>,
     /// Problems in the upstream's responses: unreadable values and disallowed rows.
@@ -174,11 +191,17 @@ impl Page {
     /// if every row of this page is its own and, for a list of one page, the total equals the number of rows.
     #[must_use]
     pub(crate) fn total(&self, view: &View, is_first: bool) -> Option<u64> {
-        let is_whole = is_first && self.next_cursor.is_none();
+        let is_whole = is_first && self.is_last();
         let is_plausible = |total: u64| {
             self.rows_unread() == 0 && (!is_whole || usize::try_from(total) == Ok(self.items.len()))
         };
         self.total_items.filter(|total| view.is_full() || is_plausible(*total))
+    }
+
+    /// Whether no page follows.
+    #[must_use]
+    pub fn is_last(&self) -> bool {
+        self.next_cursor.is_none() && !self.has_unreadable_cursor
     }
 
     /// Returns the number of rows that were unreadable or not allowed by the filter.

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::scan::Scan;
-use super::ties::Ties;
+use super::ties::{Ties, hash};
 use crate::domain::accounts::ConnectedAccount;
 
 /// The last rows that were read and share one timestamp.
@@ -11,17 +11,19 @@ pub(crate) struct TieRun {
     /// Timestamp of the run; `None` before the first row that has one.
     micros: Option<i64>,
     ties: Ties,
+    /// The last rows, whatever their times.
+    recent: Ties,
 }
 
 impl TieRun {
     /// Starts at the beginning of a scan.
     pub(crate) const fn at_the_beginning() -> Self {
-        Self { micros: None, ties: Ties::NONE }
+        Self { micros: None, ties: Ties::NONE, recent: Ties::UNKNOWN }
     }
 
     /// Starts in the middle of a scan, where the preceding rows are unknown.
     pub(crate) const fn in_the_midst() -> Self {
-        Self { micros: None, ties: Ties { hashes: Vec::new(), is_whole: false } }
+        Self { micros: None, ties: Ties::UNKNOWN, recent: Ties::UNKNOWN }
     }
 
     /// Starts after a cursor's item.
@@ -29,21 +31,33 @@ impl TieRun {
         let mut ties = cursor.ties.clone();
         ties.push(&cursor.id);
         ties.is_whole &= cursor.order_micros.is_some();
-        Self { micros: cursor.order_micros, ties }
+        Self { micros: cursor.order_micros, recent: Ties { is_whole: false, ..ties.clone() }, ties }
     }
 
-    /// Returns the ties of the next row. Two kinds of rows do not end the run. The first is a row without a timestamp,
-    /// because the rows around it may have the same one. The second is a row with an earlier timestamp: pages that were
-    /// read at different times may overlap, so rows with the run's timestamp may follow.
-    pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount) -> Ties {
+    /// Returns the ties of the next row. A row without a timestamp does not end the run, because the rows around it
+    /// may have the same one. A row with an earlier timestamp does not end it either: pages that were read at different
+    /// times may overlap, so rows with the run's timestamp may follow.
+    ///
+    /// If the rows are not in order, times say nothing: the ties are the last rows then, so that a page that repeats
+    /// them is recognized.
+    pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount, is_ordered: bool) -> Ties {
         let micros = scan.order_micros(account);
         let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.runs_past(row, run));
-        self.step(&account.id, micros, is_past)
+        let recent = (!is_ordered).then(|| self.recent.clone());
+        let ties = self.step(&account.id, micros, is_past);
+        recent.unwrap_or(ties)
+    }
+
+    /// Remembers a row that precedes those that are returned.
+    pub(crate) fn pass(&mut self, account: &ConnectedAccount) {
+        self.recent.push(&account.id);
     }
 
     fn step(&mut self, id: &str, micros: Option<i64>, is_past: bool) -> Ties {
+        let hash = hash(id);
+        self.recent.push_hash(hash);
         if is_past {
-            return Ties { hashes: Vec::new(), is_whole: false };
+            return Ties::UNKNOWN;
         }
         if micros.is_some() && self.micros != micros {
             if self.micros.is_some() {
@@ -52,7 +66,7 @@ impl TieRun {
             self.micros = micros;
         }
         let before = self.ties.clone();
-        self.ties.push(id);
+        self.ties.push_hash(hash);
         before
     }
 }

@@ -1,4 +1,5 @@
-//! Ties: rows with the same timestamp. A cursor remembers those that precede its row.
+//! Rows with the same timestamp: a cursor remembers those that precede its row. In a list that is not in the order that
+//! was asked for, it remembers the last rows instead.
 //!
 //! The upstream does not define the order of such rows, and it may differ when the list is read backward. Cursors
 //! therefore contain short hashes of the tied rows that were already returned. Rejected: a second sort key of our own,
@@ -23,6 +24,9 @@ impl Ties {
     /// No preceding rows with the same timestamp.
     pub(crate) const NONE: Self = Self { hashes: Vec::new(), is_whole: true };
 
+    /// Preceding rows that are not known.
+    pub(super) const UNKNOWN: Self = Self { hashes: Vec::new(), is_whole: false };
+
     pub(crate) fn holds(&self, id: &str) -> bool {
         !self.hashes.is_empty() && self.hashes.contains(&hash(id))
     }
@@ -32,15 +36,20 @@ impl Ties {
     }
 
     pub(super) fn push(&mut self, id: &str) {
+        self.push_hash(hash(id));
+    }
+
+    pub(super) fn push_hash(&mut self, hash: u32) {
         if self.hashes.len() == TIES_MAX {
             self.hashes.remove(0);
             self.is_whole = false;
         }
-        self.hashes.push(hash(id));
+        self.hashes.push(hash);
     }
 }
 
-fn hash(id: &str) -> u32 {
+/// The short hash of an id.
+pub(super) fn hash(id: &str) -> u32 {
     let [a, b, c, d, ..]: [u8; 32] = Sha256::digest(id).into();
     u32::from_be_bytes([a, b, c, d])
 }

@@ -6,6 +6,9 @@
 //! occur twice are skipped by [`PageWalk::is_new`]: the upstream's list changes while it is read, so rows and pages may
 //! repeat (docs/upstreams.md#composio-paging).
 //!
+//! An upstream may order otherwise than asked. [`WalkPage::is_ordered`] compares the rows with all rows of the walk so
+//! far, apart from repeated ones.
+//!
 //! A cursor can expire between two pages. The upstream's documentation does not name the status for it
 //! (docs/upstreams.md#composio-paging). The walk then restarts from the first page, at most [`RESTARTS_MAX`] times.
 
@@ -38,6 +41,7 @@ pub(crate) struct PageWalk<'l> {
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
     before: NoveltyCheck,
+    order: OrderCheck,
     pages_read: usize,
     restarts: usize,
     /// Whether the walk has restarted and not returned a page since.
@@ -81,6 +85,30 @@ impl NoveltyCheck {
     }
 }
 
+/// Detects rows that are not in the scan's order.
+struct OrderCheck {
+    /// The time of the last row in order.
+    last: Option<i64>,
+    is_ordered: bool,
+}
+
+impl OrderCheck {
+    const NEW: Self = Self { last: None, is_ordered: true };
+
+    /// Whether all rows so far are in order, as far as they have a time. Rows of earlier pages may repeat.
+    fn add(&mut self, scan: &Scan, page: &Page, ids_seen: &HashSet<Box<str>>) -> bool {
+        for row in page.items.iter().filter(|row| !ids_seen.contains(&row.id)) {
+            let Some(time) = scan.order_micros(row) else { continue };
+            if self.last.is_some_and(|last| scan.runs_past(time, last)) {
+                self.is_ordered = false;
+            }
+            self.last = Some(time);
+        }
+        self.is_ordered &= scan.is_order_of(page);
+        self.is_ordered
+    }
+}
+
 enum WalkState {
     /// The walk continues with the page at this cursor.
     At(Option<Arc<str>>),
@@ -101,7 +129,7 @@ pub(crate) struct WalkPage {
     pub(crate) page: Arc<Page>,
     /// Freshness of the page.
     pub(crate) freshness: Freshness,
-    /// Whether its rows are in the scan's order. Rows without a timestamp are ignored.
+    /// Whether its rows and all rows before them are in the scan's order. Rows without a timestamp are ignored.
     pub(crate) is_ordered: bool,
     /// Whether the walk restarted with this page. The caller must then discard all pages before it.
     pub(crate) is_restart: bool,
@@ -131,6 +159,13 @@ impl<'l> PageWalk<'l> {
         Self { uncached, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
+    /// Creates a walk from the first page over pages that are read from now on, so that all are of one state of the
+    /// list.
+    pub(crate) fn again(lists: &'l AccountLists, scan: &'l Scan) -> Self {
+        let cursors_expired_at = Some(lists.upstream_cache().clock.instant_now());
+        Self { cursors_expired_at, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
+    }
+
     /// Creates a walk from the page at `cursor`, or from the first page. Stale pages are accepted until the first
     /// fresh one.
     pub(crate) fn from(
@@ -150,6 +185,7 @@ impl<'l> PageWalk<'l> {
             cursors_seen,
             ids_seen,
             before,
+            order: OrderCheck::NEW,
             pages_read: 0,
             restarts: 0,
             is_restart: false,
@@ -191,12 +227,14 @@ impl<'l> PageWalk<'l> {
             }
             let leads_nowhere = self.before.leads_nowhere(&read.value);
             self.next = match &read.value.next_cursor {
+                None if read.value.has_unreadable_cursor => WalkState::Cut,
                 None => WalkState::End,
                 Some(_) if leads_nowhere => WalkState::Cut,
                 Some(next) => WalkState::At(Some(Arc::clone(next))),
             };
             let is_restart = std::mem::take(&mut self.is_restart);
-            return Ok(Some(WalkPage { is_restart, ..WalkPage::new(self.scan, cursor, read) }));
+            let is_ordered = self.order.add(self.scan, &read.value, &self.ids_seen);
+            return Ok(Some(WalkPage { is_restart, is_ordered, ..WalkPage::new(self.scan, cursor, read) }));
         }
     }
 
@@ -218,6 +256,7 @@ impl<'l> PageWalk<'l> {
         (self.restarts, self.is_restart) = (self.restarts + 1, true);
         (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
         (self.before, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
+        self.order = OrderCheck::NEW;
         if !is_first {
             // The cached pages' times are of this clock too.
             self.cursors_expired_at = Some(self.lists.upstream_cache().clock.instant_now());

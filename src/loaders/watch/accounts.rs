@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use super::change::{AccountChange, Change};
 use super::poller::{PollResult, Poller};
-use crate::domain::accounts::SharedAccount;
+use crate::domain::accounts::{AccountType, SharedAccount};
 use crate::domain::change::{ChangeCause, Transition};
 use crate::domain::credential::Credential;
 use crate::domain::filters::{
@@ -48,6 +48,8 @@ struct Snapshot {
     newest_ids: HashSet<Box<str>>,
     /// Number of accounts.
     total: Option<u64>,
+    /// Accounts of unknown type that were last read with the shared ones. They may be shared.
+    unconfirmed: HashSet<Box<str>>,
 }
 
 /// The part of the list that a poll has read, newest change first.
@@ -55,6 +57,8 @@ struct ListHead {
     rows: Vec<SharedAccount>,
     total: Option<u64>,
     is_whole: bool,
+    /// Whether the list is longer than a setting allows.
+    is_capped: bool,
 }
 
 impl AccountPoller {
@@ -82,6 +86,9 @@ impl AccountPoller {
                 let without = scan(credential, view, None);
                 let page = self.sources.lists.page(&without, None, StalePolicy::RequireFresh).await?;
                 self.scan = without;
+                if let Some(seen) = &mut self.seen {
+                    seen.forget_shared();
+                }
                 Ok(page)
             }
             page => page,
@@ -95,14 +102,16 @@ impl AccountPoller {
         Cached { value: first, freshness }: &Cached<Arc<Page>>,
         is_enough: impl Fn(&SharedAccount) -> bool,
     ) -> Result<ListHead, UpstreamError> {
-        let is_end = first.next_cursor.is_none();
+        let is_end = first.is_last();
         if is_end || first.items.iter().any(&is_enough) {
-            return Ok(ListHead { rows: first.items.clone(), total: first.total_items, is_whole: is_end });
+            let (rows, total) = (first.items.clone(), first.total_items);
+            return Ok(ListHead { rows, total, is_whole: is_end, is_capped: false });
         }
         // Accepts pages that another replica fetched at the same time as this first page, or later.
         let since = self.sources.lists.upstream_cache().clock.instant(freshness.fetched_at);
         let mut walk = PageWalk::since(&self.sources.lists, &self.scan, since);
-        let mut read = ListHead { rows: Vec::new(), total: first.total_items, is_whole: false };
+        let mut read =
+            ListHead { rows: Vec::new(), total: first.total_items, is_whole: false, is_capped: false };
         for _ in 0..self.pages_max {
             let Some(step) = walk.step().await? else { break };
             if step.is_restart {
@@ -116,6 +125,7 @@ impl AccountPoller {
             }
         }
         read.is_whole = !walk.goes_on() && !walk.was_cut();
+        read.is_capped = walk.goes_on() || walk.was_capped();
         Ok(read)
     }
 }
@@ -182,9 +192,14 @@ impl AccountPoller {
         };
         let removed = match has_removals {
             true => self.removed(seen, &read, &first).await?,
-            false => Vec::new(),
+            false => Some(Vec::new()),
         };
         seen.update(first.value, &read);
+        if removed.is_none() {
+            // The next poll compares with the same total, so that the removal is still found.
+            seen.total = total_before.map(|before| before + added);
+        }
+        let removed = removed.unwrap_or_default();
         for account in &removed {
             seen.accounts.remove(&account.id);
         }
@@ -192,13 +207,14 @@ impl AccountPoller {
         Ok(changes)
     }
 
-    /// Returns the known accounts that are missing in the whole list; none if the list cannot be read completely.
+    /// Returns the known accounts that are missing in the whole list; none if the list is too long, and `None` if it
+    /// could not be read completely this time.
     async fn removed(
         &self,
         seen: &Snapshot,
         read: &ListHead,
         first: &Cached<Arc<Page>>,
-    ) -> Result<Vec<SharedAccount>, UpstreamError> {
+    ) -> Result<Option<Vec<SharedAccount>>, UpstreamError> {
         let reread;
         let whole_list = if read.is_whole {
             read
@@ -207,14 +223,19 @@ impl AccountPoller {
             &reread
         };
         let is_consistent = whole_list.total.is_none_or(|total| total == whole_list.rows.len() as u64);
+        if whole_list.is_capped {
+            return Ok(Some(Vec::new()));
+        }
         if !whole_list.is_whole || !is_consistent {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let listed_ids: HashSet<&str> = whole_list.rows.iter().map(|account| &*account.id).collect();
-        let mut removed: Vec<SharedAccount> =
-            seen.accounts.values().filter(|account| !listed_ids.contains(&*account.id)).cloned().collect();
+        let is_removed = |account: &&SharedAccount| {
+            !listed_ids.contains(&*account.id) && !seen.unconfirmed.contains(&account.id)
+        };
+        let mut removed: Vec<SharedAccount> = seen.accounts.values().filter(is_removed).cloned().collect();
         removed.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(removed)
+        Ok(Some(removed))
     }
 }
 
@@ -229,6 +250,7 @@ impl Snapshot {
             newest: None,
             newest_ids: HashSet::new(),
             total: None,
+            unconfirmed: HashSet::new(),
         };
         seen.update(first_page, &read);
         seen
@@ -247,9 +269,17 @@ impl Snapshot {
         }
     }
 
+    /// Forgets shared accounts. The list no longer has them, although they were not removed.
+    fn forget_shared(&mut self) {
+        self.accounts.retain(|_, account| account.account_type != Some(AccountType::Shared));
+        let untyped = self.accounts.values().filter(|account| account.account_type.is_none());
+        self.unconfirmed = untyped.map(|account| account.id.clone()).collect();
+        self.total = None;
+    }
+
     fn update(&mut self, first_page: Arc<Page>, read: &ListHead) {
         self.first_page = first_page;
-        self.total = read.total;
+        self.total = read.total.or(self.total);
         if let Some(newest) = read.rows.iter().filter_map(|row| row.updated_at).max()
             && self.newest.is_none_or(|known| known <= newest)
         {
@@ -261,6 +291,7 @@ impl Snapshot {
             self.newest_ids.extend(rows_of_newest.map(|row| row.id.clone()));
         }
         for row in &read.rows {
+            self.unconfirmed.remove(&row.id);
             if self.accounts.len() < ACCOUNTS_MAX || self.accounts.contains_key(&row.id) {
                 self.accounts.insert(row.id.clone(), Arc::clone(row));
             }

@@ -5,6 +5,8 @@
 //! - A list of accounts takes one call per upstream page. Lists of many parents are joined, so that a page has rows of
 //!   several parents. If rows are distributed unevenly, each parent may have too few rows on that page and be requested
 //!   again.
+//! - A list that is filtered by several users takes one more call per user and page if accounts do not name their
+//!   users, up to a limit for the operation.
 //! - A disagreement takes two requests, each for one row of each integration's accounts.
 //! - An action on an account takes one write and up to four reads of the account. Mutations run one after the other.
 //! - A refresh reads both upstreams again, even if they were read before.
@@ -16,6 +18,7 @@ use apollo_compiler::executable::{Field, Selection, SelectionSet};
 use super::argument::{count, whole};
 use super::representations::Representations;
 use crate::loaders::settings::ListSettings;
+use crate::loaders::stats::USER_QUESTIONS_MAX;
 
 /// Number of counts in `statusCounts` that take a call.
 const STATUSES: f64 = 7.0;
@@ -28,18 +31,22 @@ pub(super) struct Calls<'a> {
     lists: &'a ListSettings,
     are_providers_read: bool,
     accounts_by_id: u64,
+    /// Questions for the users of accounts.
+    user_questions: u64,
     /// Calls of lists and counts.
     others: u64,
 }
 
 impl<'a> Calls<'a> {
     pub(super) fn new(lists: &'a ListSettings) -> Self {
-        Self { lists, are_providers_read: false, accounts_by_id: 0, others: 0 }
+        Self { lists, are_providers_read: false, accounts_by_id: 0, user_questions: 0, others: 0 }
     }
 
     pub(super) fn sum(&self) -> u64 {
         let by_id = self.accounts_by_id.div_ceil(IDS_OF_A_CALL);
-        self.others.saturating_add(by_id).saturating_add(u64::from(self.are_providers_read))
+        let of_users = self.user_questions.min(USER_QUESTIONS_MAX);
+        let others = self.others.saturating_add(of_users).saturating_add(by_id);
+        others.saturating_add(u64::from(self.are_providers_read))
     }
 
     /// Counts the calls of a field that returns `objects` objects, over all its parents.
@@ -88,8 +95,8 @@ impl<'a> Calls<'a> {
         self.accounts_by_id = self.accounts_by_id.saturating_add(whole(ids));
     }
 
-    /// Counts the calls of a list of accounts under a number of parents.
-    pub(super) fn list(&mut self, field: &Field, parents: f64, page: f64, has_cursor: bool) {
+    /// Counts the calls of a list of accounts under a number of parents. `users` is the number of users of its filter.
+    pub(super) fn list(&mut self, field: &Field, parents: f64, page: f64, has_cursor: bool, users: usize) {
         let selected = &field.selection_set;
         let rows_of_a_page = count(self.lists.page_rows.max(1));
         if page > 0.0 {
@@ -103,6 +110,9 @@ impl<'a> Calls<'a> {
                 parents * alone
             };
             self.others = self.others.saturating_add(whole(calls));
+            if users > 1 {
+                self.user_questions = self.user_questions.saturating_add(whole(calls * count(users)));
+            }
         }
         let by_status = selects(selected, &["statusCounts"]);
         if by_status || selects(selected, &["totalCount"]) {

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// The largest value that is read or written.
 pub(super) const VALUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// The largest sum of the values of one reply.
+/// The largest sum of the values and lines of one reply.
 const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// The largest message of the channel; the longest are snapshots of a quota.
@@ -27,7 +27,7 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Longest line of the protocol: a number or an error text.
 const LINE_BYTES_MAX: usize = 64 * 1024;
 
-/// Maximum number of elements of an array. The longest are replies to MGET.
+/// Maximum number of elements of a reply, those of nested arrays included. The longest are replies to MGET.
 const ELEMENTS_MAX: i64 = 10_000;
 
 /// Maximum depth of nested arrays.
@@ -96,6 +96,8 @@ struct ReplyFilter {
     value: Option<PartialValue>,
     /// Numbers of elements that have not arrived yet, for each array around the current element.
     missing: Vec<i64>,
+    /// Number of elements of the current reply so far, without arrays that have elements.
+    elements: i64,
     /// Sum of the values of the current reply.
     reply_bytes: usize,
 }
@@ -108,7 +110,8 @@ struct PartialValue {
 
 impl ReplyFilter {
     fn new(value_bytes_max: usize) -> Self {
-        Self { value_bytes_max, line: Vec::new(), value: None, missing: Vec::new(), reply_bytes: 0 }
+        let (line, missing) = (Vec::new(), Vec::new());
+        Self { value_bytes_max, line, value: None, missing, elements: 0, reply_bytes: 0 }
     }
 
     fn pass(&mut self, mut input: &[u8], passed: &mut BytesMut) -> io::Result<()> {
@@ -145,8 +148,23 @@ impl ReplyFilter {
         let line = self.line.trim_ascii_end();
         let number =
             || line.get(1..).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<i64>().ok());
+        let line_bytes = line.len();
+        let is_element = match line.first() {
+            Some(b'*') => number().is_none_or(|count| count <= 0),
+            _ => true,
+        };
+        self.elements += i64::from(is_element);
+        if self.elements > ELEMENTS_MAX {
+            return Err(invalid("a reply has too many elements"));
+        }
         match line.first() {
-            Some(b'+' | b'-' | b':') => self.on_element(),
+            Some(b'+' | b'-' | b':') => {
+                self.reply_bytes = self.reply_bytes.saturating_add(line_bytes);
+                if self.reply_bytes > REPLY_BYTES_MAX {
+                    return Err(invalid("a reply is too long"));
+                }
+                self.on_element();
+            }
             Some(b'$') => match number() {
                 Some(..0) => self.on_element(),
                 Some(length) => {
@@ -182,7 +200,7 @@ impl ReplyFilter {
             }
             self.missing.pop();
         }
-        self.reply_bytes = 0;
+        (self.reply_bytes, self.elements) = (0, 0);
     }
 }
 
@@ -252,6 +270,26 @@ mod tests {
         passed.clear();
         filter.pass(&value, &mut passed).unwrap();
         assert_eq!(passed.len(), value.len(), "the next reply has its own limit");
+    }
+
+    #[test]
+    fn the_elements_and_lines_of_nested_arrays_share_a_limit() {
+        let nested = |inner: &str, count: usize, outer: usize| {
+            let array = format!("*{count}\r\n{}", inner.repeat(count));
+            format!("*{outer}\r\n{}", array.repeat(outer)).into_bytes()
+        };
+        let long = format!("+{}\r\n", "x".repeat(60_000));
+        for (within, beyond) in [
+            (nested(":1\r\n", 1_000, 10), nested(":1\r\n", 1_000, 11)),
+            (nested("*0\r\n", 1_000, 10), nested("*0\r\n", 1_000, 11)),
+            (nested("$-1\r\n", 1_000, 10), nested("$-1\r\n", 1_000, 11)),
+            (nested(&long, 100, 2), nested(&long, 100, 3)),
+        ] {
+            // Each reply has its own limit.
+            let twice = [&within[..], &within[..]].concat();
+            assert_eq!(read(&twice, 1_000).unwrap(), twice);
+            assert_eq!(read(&beyond, 1_000).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 
 use super::lenient::{Field, Identifier, Text, Texts};
-use super::{UnexpectedShape, object, text};
+use super::{UnexpectedShape, object_with_faults, text};
 use crate::domain::actions::ConnectLink;
 use crate::domain::global_id::account_id;
 
@@ -32,7 +32,7 @@ struct Revoked {
 /// Decodes a started sign-in. It must have its URL and the id of its account.
 pub(in crate::upstream) fn link(body: &[u8]) -> Result<ConnectLink, UnexpectedShape> {
     let Link { redirect_url, expires_at, connected_account_id } =
-        object(text(body)?).ok_or(UnexpectedShape)?;
+        object_with_faults(text(body)?).ok_or(UnexpectedShape)?;
     let Text(redirect_url) = redirect_url.read().ok_or(UnexpectedShape)?;
     let Identifier(id) = connected_account_id.read().ok_or(UnexpectedShape)?;
     let account_id = account_id(&id).map_err(|_| UnexpectedShape)?;
@@ -49,7 +49,7 @@ pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
     if body.is_empty() {
         return Ok(());
     }
-    let Done { success } = object(text(body)?).ok_or(UnexpectedShape)?;
+    let Done { success } = object_with_faults(text(body)?).ok_or(UnexpectedShape)?;
     match success {
         Field::Read(false) | Field::Unreadable => Err(UnexpectedShape),
         Field::Read(true) | Field::Absent => Ok(()),
@@ -58,7 +58,7 @@ pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
 
 /// Decodes the kinds of the revoked credentials.
 pub(in crate::upstream) fn revoked_tokens(body: &[u8]) -> Result<Vec<Box<str>>, UnexpectedShape> {
-    let Revoked { revoked_tokens } = object(text(body)?).ok_or(UnexpectedShape)?;
+    let Revoked { revoked_tokens } = object_with_faults(text(body)?).ok_or(UnexpectedShape)?;
     let Texts { texts, .. } = revoked_tokens.read().ok_or(UnexpectedShape)?;
     // A kind is a short word. Any other text could be the credential itself.
     let is_word = |kind: &str| {

@@ -8,25 +8,21 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::connection_state::WireState;
-use super::lenient::{Count, Field, Identifier, Object, Text, Texts, without_doubles};
+use super::lenient::{Count, Field, Identifier, Object, PageCursor, Text, Texts, without_doubles};
 use super::repair::repair;
 use super::rows::{FieldProblem, FieldProblems, fields, rows};
 use super::{UnexpectedShape, object, text};
 use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
 use crate::domain::open_enum::OpenValue;
-use crate::domain::problems::ProblemRule;
+use crate::domain::problems::{ProblemLocation, ProblemRule};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::AccountPage;
-
-/// Maximum length of a cursor, in bytes. Cursors are part of cache keys, of URLs and of the cursors that clients
-/// receive. Observed cursors are shorter than 100 bytes.
-const CURSOR_BYTES_MAX: usize = 4 * 1024;
 
 #[derive(Deserialize)]
 struct Page<I> {
     items: Vec<I>,
     #[serde(default)]
-    next_cursor: Field<Text>,
+    next_cursor: Field<PageCursor>,
     /// A JSON number, `3.0` from some versions, or its text.
     #[serde(default)]
     total_items: Field<Count>,
@@ -87,15 +83,15 @@ struct Deprecated {
     labels: Field<Texts>,
 }
 
-/// Decodes a page without its unreadable items. A page whose cursor is unreadable or too long is an error: without the
-/// cursor the list would end there unnoticed.
+/// Decodes a page without its unreadable items. If its cursor is unreadable or too long, the pages after it cannot be
+/// reached, and the page says so.
 ///
 /// A page is usually decoded in one pass. If that fails, for example at a number that a double cannot represent, each
 /// row is decoded separately, so that only the unreadable value is lost.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
     let json = text(body)?;
     if let Some(page) = without_doubles(|| object::<Page<Field<Object<Account>>>>(json)) {
-        return convert(page, |row| row.read().map(|Object(fields)| fields));
+        return Ok(convert(page, |row| row.read().map(|Object(fields)| fields)));
     }
     let repaired;
     let page = match object::<Page<&RawValue>>(json) {
@@ -105,16 +101,12 @@ pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedSh
             object(&repaired).ok_or(UnexpectedShape)?
         }
     };
-    convert(page, fields)
+    Ok(convert(page, fields))
 }
 
-fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> Result<AccountPage, UnexpectedShape> {
-    let next_cursor = match page.next_cursor {
-        Field::Unreadable => return Err(UnexpectedShape),
-        Field::Read(Text(cursor)) if cursor.len() > CURSOR_BYTES_MAX => return Err(UnexpectedShape),
-        Field::Read(Text(cursor)) => Some(cursor).filter(|cursor| !cursor.is_empty()),
-        Field::Absent => None,
-    };
+fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> AccountPage {
+    let has_unreadable_cursor = matches!(page.next_cursor, Field::Unreadable);
+    let next_cursor = page.next_cursor.read().map(|PageCursor(cursor)| cursor);
     let total_items = page.total_items.read().map(|Count(total)| total);
     let names_users = Cell::new(false);
     let read = |wire: Account, problems: &mut FieldProblems| {
@@ -127,11 +119,23 @@ fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> Result<Ac
         account(wire, problems)
     };
     let rows_sent = page.items.len();
-    let (items, problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), read);
+    let (items, mut problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), read);
     // A total below the number of rows on this page is wrong.
     let total_items =
         total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_sent));
-    Ok(AccountPage { items, rows_sent, names_users: names_users.get(), next_cursor, total_items, problems })
+    if has_unreadable_cursor {
+        let place = ProblemLocation { row: None, field: "next_cursor" };
+        problems.note(place, ProblemRule::UnreadableValue, 1);
+    }
+    AccountPage {
+        items,
+        rows_sent,
+        names_users: names_users.get(),
+        next_cursor: next_cursor.filter(|cursor| !cursor.is_empty()),
+        has_unreadable_cursor,
+        total_items,
+        problems,
+    }
 }
 
 fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
@@ -303,8 +307,6 @@ mod tests {
             assert_eq!(problems(&with(fields)), [problem], "{fields}");
         }
         assert_eq!(problems("[]"), ["items[1] unreadable_row 1"]);
-        // A duplicate name, and a string that is not Unicode.
-        assert_eq!(problems(r#"{"id":"ca_1","id":"ca_2"}"#), ["items[1] unreadable_row 1"]);
         assert_eq!(problems(r#"{"id":"\ud800"}"#), ["items[1].id wrong_type 1"]);
     }
 
@@ -343,18 +345,63 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_of_another_type_is_an_error() {
-        for cursor in ["{}", "[]"] {
-            assert!(page(format!(r#"{{"items":[],"next_cursor":{cursor}}}"#).as_bytes()).is_err());
+    fn of_equal_names_the_last_value_is_used() {
+        let row = ITEM.replacen('{', r#"{"id":7,"alias":[],"alias":"b","toolkit":null,"auth_config":{},"#, 1);
+        for (first, last) in [
+            (r#""id":"ca_0","#, ""),
+            (r#""state":{"val":{"scope":7}},"state":7,"state":{"val":{"scope":"a","scope":"b"}},"#, ""),
+            (r#""toolkit":{"slug":"a","slug":["b"],"slug":"c"},"#, ""),
+            ("", r#","\u0069d":"ca_1","created_at":1,"created_at":"2026-11-21T12:00:00Z""#),
+        ] {
+            let row = row.replacen('{', &format!("{{{first}"), 1);
+            let row = format!("{}{last}}}", row.strip_suffix('}').unwrap());
+            let page = page(
+                format!(r#"{{"items":[{row}],"items":[{row}],"total_items":9,"total_items":1}}"#).as_bytes(),
+            );
+            let page = page.unwrap_or_else(|_| panic!("{row}"));
+            assert_eq!((page.items.len(), page.total_items), (1, Some(1)), "{row}");
+            let account = &page.items[0];
+            assert_eq!(
+                (&*account.id, account.alias.as_deref(), &*account.toolkit),
+                ("ca_1", Some("b"), "gmail")
+            );
+            assert_eq!(page.problems.counts().count(), 0, "{row}");
         }
     }
 
     #[test]
-    fn a_cursor_over_four_kibibytes_is_an_error() {
-        let with =
-            |bytes| page(format!(r#"{{"items":[],"next_cursor":"{}"}}"#, "c".repeat(bytes)).as_bytes());
-        assert_eq!(with(4_096).unwrap().next_cursor.unwrap().len(), 4_096);
-        assert!(with(4_097).is_err());
+    fn a_cursor_is_text_and_an_unreadable_one_costs_only_itself() {
+        let long = format!("\"{}\"", "c".repeat(4_096));
+        for (json, cursor, is_unreadable) in [
+            ("\"c\"", Some("c"), false),
+            ("\"\"", None, false),
+            ("null", None, false),
+            ("2", Some("2"), false),
+            ("-1", Some("-1"), false),
+            ("2.0", Some("2"), false),
+            ("18446744073709551615", Some("18446744073709551615"), false),
+            ("18446744073709551616", None, true),
+            ("1e400", None, true),
+            ("{}", None, true),
+            (r#"{"cursor":"c"}"#, None, true),
+            ("[]", None, true),
+            ("[\"c\"]", None, true),
+            ("true", None, true),
+            ("false", None, true),
+            (r#""\ud800""#, None, true),
+            (&*long, Some(long.trim_matches('"')), false),
+            (&*format!("\"c{}", &long[1..]), None, true),
+        ] {
+            let page = page(format!(r#"{{"items":[{ITEM}],"next_cursor":{json}}}"#).as_bytes()).unwrap();
+            assert_eq!(page.items.len(), 1, "{json}");
+            assert_eq!(
+                (page.next_cursor.as_deref(), page.has_unreadable_cursor),
+                (cursor, is_unreadable),
+                "{json}"
+            );
+            let problems: Vec<_> = page.problems.located().map(|(path, ..)| path).collect();
+            assert_eq!(problems, if is_unreadable { vec!["next_cursor"] } else { vec![] }, "{json}");
+        }
     }
 
     #[test]

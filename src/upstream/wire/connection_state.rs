@@ -152,7 +152,7 @@ impl Visitor<'_> for NameVisitor {
 
 fn is_name(text: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    text.len() <= WITHHELD_MAX && text.bytes().all(is_of_name)
+    (1..=WITHHELD_MAX).contains(&text.len()) && text.bytes().all(is_of_name)
 }
 
 impl Val {

@@ -178,6 +178,24 @@ impl FromJson for Identifier {
     }
 }
 
+/// A cursor: a string, or a number as text. A boolean is none: it says whether pages follow, and not which.
+#[derive(Debug)]
+pub(in crate::upstream) struct PageCursor(pub(in crate::upstream) Box<str>);
+
+/// Maximum length of a cursor, in bytes. It is part of cache keys, of the next call's URL and of the cursors that
+/// clients receive. Observed cursors are shorter than 100 bytes.
+const CURSOR_BYTES_MAX: usize = 4 * 1024;
+
+impl FromJson for PageCursor {
+    fn from_text(text: &str) -> Option<Self> {
+        (text.len() <= CURSOR_BYTES_MAX).then(|| Self(text.into()))
+    }
+
+    fn from_number(number: &str) -> Option<Self> {
+        Some(Self(number.into()))
+    }
+}
+
 /// A count: an integer, or a string with one.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::upstream) struct Count(pub(in crate::upstream) u64);

@@ -14,6 +14,9 @@ mod repair;
 mod rows;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use self::repair::repair;
 
 /// Error: the response does not have the documented shape.
 #[derive(Debug, thiserror::Error)]
@@ -30,4 +33,9 @@ fn text(body: &[u8]) -> Result<&str, UnexpectedShape> {
 /// Decodes a JSON object. A list is refused, although serde would read its items as fields in order.
 fn object<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
     json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
+}
+
+/// The same, but a value that cannot be read or a repeated name costs only itself.
+fn object_with_faults<T: DeserializeOwned>(json: &str) -> Option<T> {
+    object(json).or_else(|| object(&repair(json)?))
 }

@@ -48,14 +48,13 @@ struct Row {
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
     let json = text(body)?;
     let repaired;
-    let answer: UpstreamResponse<'_> = match object(json) {
-        Some(answer) => answer,
+    let data = match data(json) {
+        Some(data) => data,
         None => {
             repaired = repair(json).ok_or(UnexpectedShape)?;
-            object(&repaired).ok_or(UnexpectedShape)?
+            data(&repaired).ok_or(UnexpectedShape)?
         }
     };
-    let data: Data<'_> = object(answer.data.get()).ok_or(UnexpectedShape)?;
     let (mut rows, problems) =
         rows(UpstreamName::Leadlex, data.providers.iter().copied().map(fields), provider);
     if rows.is_empty() && !data.providers.is_empty() {
@@ -63,6 +62,11 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, Unexpec
     }
     number_repeats(&mut rows);
     Ok(FetchedProviders { rows, problems })
+}
+
+fn data(json: &str) -> Option<Data<'_>> {
+    let answer: UpstreamResponse<'_> = object(json)?;
+    object(answer.data.get())
 }
 
 fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldProblem> {
@@ -127,6 +131,19 @@ mod tests {
             ]
         );
         assert_eq!(rows[1].category.raw(), "x");
+    }
+
+    #[test]
+    fn of_equal_names_the_last_value_is_used() {
+        let (rows, problems) =
+            read(r#"[{"category":"email","name":"a","name":"b","status":7,"status":"healthy"}]"#);
+        assert_eq!((&*rows[0].name, rows[0].status.raw(), problems.len()), ("b", "healthy", 0));
+        for body in [
+            r#"{"data":7,"data":{"providers":[{"category":"c","name":"n"}]}}"#,
+            r#"{"data":{"providers":7,"providers":[{"category":"c","name":"n"}]}}"#,
+        ] {
+            assert_eq!(list(body.as_bytes()).unwrap().rows.len(), 1, "{body}");
+        }
     }
 
     #[test]

@@ -2,43 +2,71 @@
 //!
 //! A lone surrogate in a string (`"\ud800"`) and a number beyond the range of a double (`1e400`) make serde_json fail
 //! for the whole row. A number that no double equals (`1e-400`, `0.10000000000000001`) is decoded as another number.
-//! [`repair`] replaces each such value by `[[]]`, which no field accepts, so that only this value is unreadable. It
-//! runs only for text that could not be decoded or [`may_have_inexact_number`].
+//! [`repair`] replaces each such value by `[[]]`, which no field accepts, so that only this value is unreadable.
+//! A name that occurs twice in one object makes serde_json fail too. The last value is used, as in JavaScript and
+//! Python: the earlier names are replaced by `""`, which is the name of no field.
+//! It runs only for text that could not be decoded or [`may_have_inexact_number`].
 
-/// Replaces the unreadable values of a row. Returns `None` if it has no such value.
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Replaces the unreadable values and repeated names of a row. Returns `None` if it has none.
 pub(super) fn repair(json: &str) -> Option<String> {
     let bytes = json.as_bytes();
-    let mut repaired = String::with_capacity(json.len());
-    let (mut copied, mut at) = (0, 0);
+    let mut replacements: Vec<(Range<usize>, &str)> = Vec::new();
+    // The names of each object around the current token; an array has none.
+    let mut names: Vec<HashMap<Cow<'_, str>, Range<usize>>> = Vec::new();
+    let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         let end = match byte {
             b'"' => end_of_string(bytes, at),
             b'-' | b'0'..=b'9' => end_of_number(bytes, at),
             _ => {
+                match byte {
+                    b'{' | b'[' => names.push(HashMap::new()),
+                    b'}' | b']' => drop(names.pop()),
+                    _ => {}
+                }
                 at += 1;
                 continue;
             }
         };
         let token = json.get(at..end)?;
-        let replacement = match byte {
+        match byte {
             b'"' if serde_json::from_str::<serde::de::IgnoredAny>(token).is_err() => return None,
-            b'"' if !is_text(token) => Some(if is_key(bytes, end) { "\"\"" } else { UNREADABLE }),
-            b'"' => None,
-            _ => (!is_exact(token)).then_some(UNREADABLE),
-        };
-        if let Some(replacement) = replacement {
-            repaired.push_str(json.get(copied..at)?);
-            repaired.push_str(replacement);
-            copied = end;
+            b'"' if !is_text(token) => {
+                replacements.push((at..end, if is_key(bytes, end) { NO_NAME } else { UNREADABLE }));
+            }
+            b'"' if is_key(bytes, end) => {
+                let earlier = names.last_mut().and_then(|names| names.insert(name(token), at..end));
+                replacements.extend(earlier.map(|earlier| (earlier, NO_NAME)));
+            }
+            b'"' => {}
+            _ if !is_exact(token) => replacements.push((at..end, UNREADABLE)),
+            _ => {}
         }
         at = end;
     }
+    if replacements.is_empty() {
+        return None;
+    }
+    replacements.sort_unstable_by_key(|(token, _)| token.start);
+    let (mut repaired, mut copied) = (String::with_capacity(json.len()), 0);
+    for (token, replacement) in replacements {
+        repaired.push_str(json.get(copied..token.start)?);
+        repaired.push_str(replacement);
+        copied = token.end;
+    }
     repaired.push_str(json.get(copied..)?);
-    (copied > 0).then_some(repaired)
+    Some(repaired)
 }
 
 /// A value that no field accepts: neither a text, a number, a boolean, an object, nor a list of any of these.
 const UNREADABLE: &str = "[[]]";
+
+/// The name of no field.
+const NO_NAME: &str = "\"\"";
 
 /// Number of decimal digits that every double can represent (IEEE 754).
 const DOUBLE_DIGITS: usize = 15;
@@ -97,6 +125,15 @@ impl<'de> serde::Deserialize<'de> for Text {
     }
 }
 
+/// The name that a token writes, without its escapes.
+fn name(token: &str) -> Cow<'_, str> {
+    let plain = token.trim_matches('"');
+    match token.contains('\\') {
+        true => serde_json::from_str(token).map_or(Cow::Borrowed(plain), Cow::Owned),
+        false => Cow::Borrowed(plain),
+    }
+}
+
 fn is_key(bytes: &[u8], end: usize) -> bool {
     let mut rest = bytes.iter().skip(end).skip_while(|byte| byte.is_ascii_whitespace());
     rest.next() == Some(&b':')
@@ -130,6 +167,14 @@ mod tests {
         assert_eq!(repair(row).as_deref(), Some(repaired));
         assert!(serde_json::from_str::<serde_json::Value>(repaired).is_ok());
         assert_eq!(repair(r#"{"a":"b","c":1,"d":"é"}"#), None);
+    }
+
+    #[test]
+    fn of_equal_names_in_one_object_the_last_is_left() {
+        let row = r#"{"a":1,"b":{"a":2,"\u0061":[{"a":3}]},"c":[{"a":4},{"a":5}],"a":6,"a":"a","\ud800":7}"#;
+        let repaired = r#"{"":1,"b":{"":2,"\u0061":[{"a":3}]},"c":[{"a":4},{"a":5}],"":6,"a":"a","":7}"#;
+        assert_eq!(repair(row).as_deref(), Some(repaired));
+        assert_eq!(repair(r#"{"a":{"a":{"a":1}},"b":[{"a":1},{"a":1}]}"#), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::lenient::{Field, Scopes, Text, Texts};
-use super::object;
+use super::object_with_faults;
 use super::repair::{may_have_inexact_number, repair};
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
@@ -94,7 +94,7 @@ pub(super) fn fields<W: DeserializeOwned>(row: &RawValue) -> Option<W> {
     let row = row.get();
     let repaired = may_have_inexact_number(row).then(|| repair(row)).flatten();
     let row = repaired.as_deref().unwrap_or(row);
-    object(row).or_else(|| object(&repair(row)?))
+    object_with_faults(row)
 }
 
 /// Converts the fields of each row. Returns the readable rows and the problems of all rows.

@@ -75,6 +75,24 @@ async fn concurrent_streams_get_their_own_responses() {
 }
 
 #[tokio::test]
+async fn a_long_url_is_refused_as_such_on_its_stream() {
+    let server = Server::start().await;
+    let sender = connect(server.address).await;
+    for (bytes, expected) in
+        [(100, StatusCode::OK), (50_000, StatusCode::OK), (62_000, StatusCode::URI_TOO_LONG)]
+    {
+        for _ in 0..2 {
+            let url = format!("http://localhost/graphql?query=%7B__typename%7D&x={}", "x".repeat(bytes));
+            let mut sender = sender.clone().ready().await.unwrap();
+            let (response, _) = sender.send_request(Request::get(url).body(()).unwrap(), true).unwrap();
+            let (status, text) = read_response(response).await;
+            assert_eq!(status, expected, "{bytes}: {text}");
+            assert_eq!(text.contains("URL_SIZE"), expected == StatusCode::URI_TOO_LONG, "{text}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn oversized_headers_and_bodies_are_refused_on_their_stream() {
     let server = Server::start().await;
     let sender = connect(server.address).await;

@@ -171,8 +171,94 @@ async fn an_admin_knows_the_users_that_it_asks_for() {
     )
     .await;
     assert_eq!(at(&filtered, "one.nodes.*.userId"), json!(["user_3"]));
-    // Rows of several users do not say which of them they belong to.
-    assert_eq!(filtered["two"], json!({ "totalCount": 3, "nodes": vec![json!({ "userId": null }); 3] }));
+    assert_eq!(at(&filtered, "two.totalCount"), 3);
+    assert_eq!(at(&filtered, "two.nodes.*.userId"), json!(["user_1", "user_3", "user_1"]));
+}
+
+/// Lists that are filtered by several users, under each parent that has such a filter.
+const OF_TWO_USERS: &str = "query ($after: String) {
+    connectedAccounts(first: 2, after: $after, filter: { userIds: [\"user_2\", \"user_1\"] }) {
+        totalCount isComplete pageInfo { hasNextPage endCursor } edges { cursor ...E }
+    }
+    last: connectedAccounts(last: 3, filter: { userIds: [\"user_1\", \"user_3\", \"nobody\"], toolkits: [\"gmail\"] }) {
+        edges { cursor ...E }
+    }
+    toolkitsBySlugs(slugs: [\"gmail\", \"slack\"]) {
+        connectedAccounts(first: 2, filter: { userIds: [\"user_1\", \"user_3\"] }) { totalCount edges { cursor ...E } }
+    }
+}
+fragment E on ConnectedAccountEdge { node { connectedAccountId userId user { id } } }";
+
+/// The responses to [`OF_TWO_USERS`], page by page.
+async fn pages_of_two_users(without_user_id: bool) -> Vec<Value> {
+    let settings = Settings { without_user_id, ..settings() };
+    let world = World::with_network(settings, 2, |network| network);
+    world.sandbox.change_accounts(Tenant::A, |accounts| *accounts = rows());
+    let (mut pages, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let mut answer = world.query_as(tenant_a(), OF_TWO_USERS, json!({ "after": after })).await;
+        assert_eq!(answer.get("errors"), None, "{answer}");
+        let data = answer["data"].take();
+        after = at(&data, "connectedAccounts.pageInfo.endCursor");
+        let has_next = at(&data, "connectedAccounts.pageInfo.hasNextPage") == true;
+        pages.push(data);
+        assert!(pages.len() < 10, "paging does not end");
+        if !has_next {
+            return pages;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_several_users_is_the_same_with_and_without_user_ids_in_its_rows() {
+    let pages = pages_of_two_users(true).await;
+    let owners: Vec<_> =
+        pages.iter().flat_map(|page| strings_at(page, "connectedAccounts.edges.*.node.userId")).collect();
+    assert_eq!(owners, ["user_1", "user_2", "user_1", "user_2"]);
+    assert_eq!(pages, pages_of_two_users(false).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_several_users_takes_one_question_per_user_and_page() {
+    let world = world();
+    let query = "{ connectedAccounts(filter: { userIds: [\"user_1\", \"user_3\", \"nobody\"] }) { nodes { userId } } }";
+    let three = list(&["user_ids=nobody%2Cuser_1%2Cuser_3"]);
+    for round in 0..2 {
+        let data = data_as(&world, tenant_a(), query).await;
+        assert_eq!(at(&data, "connectedAccounts.nodes.*.userId"), json!(["user_1", "user_3", "user_1"]));
+        let calls = calls(&world);
+        let asked = calls.iter().filter(|call| call.contains("connected_account_ids=ca_1%2Cca_3%2Cca_4"));
+        let asked: Vec<_> =
+            asked.map(|call| call.split('&').next().unwrap().split('?').nth(1).unwrap()).collect();
+        assert_eq!(asked, ["user_ids=nobody", "user_ids=user_1", "user_ids=user_3"], "round {round}");
+        // The list, the questions, and in the first round the probe.
+        assert_eq!((&calls[0], calls.len()), (&three, if round == 0 { 6 } else { 4 }), "{calls:?}");
+        // Cached, with the users.
+        assert_eq!(data_as(&world, tenant_a(), query).await, data);
+        assert_eq!(self::calls(&world), [""; 0]);
+        world.advance(LONGEST_TTL).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_that_is_returned_for_two_users_fails_the_list() {
+    // The filter works only for users that do not exist.
+    let ask = |uri: &str| uri.replace("user_ids=user_1&", "").replace("user_ids=user_3&", "");
+    let world = world_over(settings(), move |network| changed(network, ask, |_| ()));
+    let query = "{ connectedAccounts(filter: { userIds: [\"user_1\", \"user_3\"] }) { nodes { userId } } }";
+    let answer = world.query_as(tenant_a(), query, json!({})).await;
+    assert_eq!(only_error(&answer)["extensions"]["code"], "UPSTREAM_BAD_RESPONSE", "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn users_that_were_not_needed_for_a_count_are_asked_for_when_they_are() {
+    let world = world();
+    let count = "{ connectedAccounts(first: 0, filter: { userIds: [\"user_1\", \"user_3\"] }) { statusCounts { count } } }";
+    data_as(&world, tenant_a(), count).await;
+    assert!(calls(&world).iter().all(|call| !call.contains("connected_account_ids=ca_1%2Cca_3%2Cca_4")));
+    let query = "{ connectedAccounts(filter: { userIds: [\"user_1\", \"user_3\"] }) { nodes { userId } } }";
+    let data = data_as(&world, tenant_a(), query).await;
+    assert_eq!(at(&data, "connectedAccounts.nodes.*.userId"), json!(["user_1", "user_3", "user_1"]));
 }
 
 #[tokio::test(start_paused = true)]

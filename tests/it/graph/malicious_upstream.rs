@@ -16,12 +16,17 @@ const QUERY: &str =
 
 /// The response to a query if Composio returns this body.
 async fn response(status: u16, body: String) -> Value {
+    world(status, body).query(QUERY).await
+}
+
+/// A world whose Composio returns this body.
+fn world(status: u16, body: String) -> World {
     let body = Bytes::from(body);
     let network: Network = BoxCloneSyncService::new(service_fn(move |_: http::Request<Bytes>| {
         let body = Full::new(body.clone()).map_err(BoxError::from).boxed_unsync();
         async move { Ok(http::Response::builder().status(status).body(body)?) }
     }));
-    World::with_network(Settings::default(), PAGE_ROWS, |_| network).query(QUERY).await
+    World::with_network(Settings::default(), PAGE_ROWS, |_| network)
 }
 
 #[tokio::test(start_paused = true)]
@@ -32,10 +37,29 @@ async fn total_beyond_int_is_not_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn oversized_cursor_is_a_bad_response() {
-    let cursor = "c".repeat(1 << 20);
-    let answer = response(200, format!(r#"{{"items":[{{{ITEM}}}],"next_cursor":"{cursor}"}}"#)).await;
-    assert_eq!(at(only_error(&answer), "extensions.code"), "UPSTREAM_BAD_RESPONSE");
+async fn unreadable_cursor_costs_only_itself() {
+    let long = format!("\"{}\"", "c".repeat(1 << 20));
+    for cursor in ["{}", "[\"c\"]", "true", r#""\ud800""#, "1e400", &long] {
+        let body = format!(r#"{{"items":[{{{ITEM}}}],"next_cursor":{cursor},"total_items":7}}"#);
+        let query =
+            "{ connectedAccounts { isComplete pageInfo { hasNextPage } nodes { connectedAccountId } } }";
+        let answer = world(200, body.clone()).query(query).await;
+        let list = json!({
+            "isComplete": false, "pageInfo": { "hasNextPage": false }, "nodes": [{ "connectedAccountId": "ca_1" }],
+        });
+        assert_eq!(answer["data"]["connectedAccounts"], list, "{answer}");
+        assert_eq!(answer.get("errors"), None);
+        let problem =
+            json!({ "upstream": "COMPOSIO", "path": "next_cursor", "rule": "unreadable_value", "count": 1 });
+        assert_eq!(at(&answer, "extensions.switchboard.problems"), json!([problem]));
+        // An account that was not found may be on the page that cannot be reached.
+        let query = "{ there: connectedAccount(id: \"ca_1\") { status } }";
+        let answer = world(200, body.clone()).query(query).await;
+        assert_eq!(answer["data"], json!({ "there": { "status": "ACTIVE" } }), "{answer}");
+        let query = "{ missing: connectedAccount(id: \"ca_2\") { status } }";
+        let answer = world(200, body).query(query).await;
+        assert_eq!(at(only_error(&answer), "extensions.code"), "UPSTREAM_BAD_RESPONSE", "{answer}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

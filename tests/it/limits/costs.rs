@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use switchboard::operation::settings::LimitSettings;
-use switchboard::sandbox::{Scenario, Settings};
+use switchboard::sandbox::{Scenario, Settings, Tenant};
 
 use super::{refused, shipped, world};
-use crate::world::{World, at};
+use crate::world::{World, at, only_error};
 
 const EVERYTHING: &str = "query ($p: Int, $a: Int) { providers(first: $p) { nodes { connectedAccounts(first: $a) { nodes { id } } } } }";
 
@@ -137,4 +137,66 @@ fn leaves(value: &Value) -> u64 {
         Value::Array(items) if items.iter().any(Value::is_object) => items.iter().map(leaves).sum(),
         _ => 1,
     }
+}
+
+/// Integrations with long texts.
+fn with_long_texts(limits: LimitSettings, bytes: usize) -> World {
+    let world = World::new().with_limits(limits);
+    world.sandbox.change_providers(Tenant::A, |rows| {
+        for row in rows.iter_mut() {
+            row["display_name"] = json!("x".repeat(bytes));
+            row["scopes"] = json!(vec!["y".repeat(bytes / 16); 4]);
+        }
+    });
+    world
+}
+
+/// The error of a response that is too large.
+fn of_too_large(allowed: u64) -> String {
+    format!("The response is larger than {allowed} bytes. Select fewer fields, or lower `first`.")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_is_too_large_ends_at_its_limit() {
+    let limit = shipped().response_bytes;
+    let world = with_long_texts(shipped(), 16_000);
+    let name = |count: usize| (0..count).map(|i| format!("n{i}: displayName ")).collect::<String>();
+    let scopes = |count: usize| (0..count).map(|i| format!("s{i}: scopes ")).collect::<String>();
+    for (fits, nodes) in [
+        (true, format!("nodes {{ {} }}", name(30))),
+        (false, format!("nodes {{ {} }}", name(90))),
+        (true, format!("nodes {{ {} }}", scopes(90))),
+        (false, format!("edges {{ node {{ {} }} }}", name(90))),
+        // The library resolves fields that are selected twice.
+        (true, format!("nodes {{ id }} nodes {{ {} }}", name(30))),
+        (false, format!("nodes {{ id }} nodes {{ {} }}", name(90))),
+    ] {
+        let query = format!("{{ __typename providers {{ totalCount {nodes} }} }}");
+        let answer = world.query(&query).await;
+        let bytes = answer.to_string().len() as u64;
+        assert!(bytes <= limit + 1_000, "{nodes}: {bytes} bytes");
+        if fits {
+            assert_eq!(answer.get("errors"), None, "{nodes}");
+            assert!(bytes > limit / 4, "{nodes}: {bytes} bytes");
+            continue;
+        }
+        let error = only_error(&answer);
+        assert_eq!(error["message"], of_too_large(limit));
+        assert_eq!(error["extensions"], json!({ "code": "LIMIT_EXCEEDED", "reason": "RESPONSE_SIZE" }));
+        assert_eq!(answer["data"], json!({ "__typename": "Query", "providers": null }), "{nodes}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_fields_of_an_operation_share_the_limit_of_its_response() {
+    let limits = LimitSettings { response_bytes: 1_000_000, ..shipped() };
+    let world = with_long_texts(limits, 4_000);
+    let fields: String = (0..40).map(|i| format!("p{i}: providers {{ nodes {{ displayName }} }} ")).collect();
+    let answer = world.query(&format!("{{ {fields} }}")).await;
+    assert!(answer.to_string().len() < 1_100_000, "{} bytes", answer.to_string().len());
+    let served = answer["data"].as_object().unwrap().values().filter(|value| !value.is_null()).count();
+    assert!((5..=10).contains(&served), "{served}");
+    let error = only_error(&answer);
+    assert_eq!(error["message"], of_too_large(1_000_000));
+    assert_eq!(error["extensions"]["reason"], "RESPONSE_SIZE");
 }

@@ -84,6 +84,7 @@ aliases = 10_000
 directives = 10_000
 tokens = 1_000_000
 upstream_calls = 1_000_000
+response_bytes = 1_073_741_824
 complexity_at_once = 4_000_000_000
 operation_timeout_ms = 600_000
 "

@@ -18,7 +18,7 @@ use crate::domain::upstream_name::Upstream;
 
 /// Format version of all shared data. Data of another version is not read. Every change of the stored
 /// format raises it (a test compares the exact text).
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 /// Generation of a credential's shared data, replaced by every invalidation. An entry is valid only if its
 /// generation is the one in the store.
