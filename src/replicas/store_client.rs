@@ -37,7 +37,7 @@ impl StoreClient {
     }
 
     /// Runs a command within a given timeout, and counts its result.
-    async fn run_counted<T>(
+    pub(super) async fn run_counted<T>(
         &self,
         kind: CommandKind,
         timeout: Duration,
