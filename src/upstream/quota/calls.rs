@@ -90,7 +90,7 @@ impl RecentCalls {
         (self.first..).map(Call).zip(&self.recent).skip(self.recent.len().saturating_sub(most))
     }
 
-    /// Earliest remembered call, or the next one.
+    /// Returns the earliest remembered call, or the next one.
     pub(super) fn earliest(&self) -> Call {
         Call(self.first)
     }
@@ -157,7 +157,7 @@ impl RecentCalls {
         leaving.get(over).copied()
     }
 
-    /// Time of the last sent call.
+    /// Returns the time of the last sent call.
     pub(super) fn last(&self) -> Option<Instant> {
         self.last
     }

@@ -41,9 +41,9 @@ pub(in crate::upstream) enum WindowEnd {
     /// By a reset time, which also identifies the window.
     #[serde(rename = "told")]
     Reset,
-    /// By the window's length only (Composio, A8): it ends at most this long from now.
+    /// By the window's length only (docs/upstreams.md#composio-rate-limits): it ends at most this long from now.
     Within(Duration),
-    /// Not at all: assumed to be a day that ends at midnight UTC (LeadLex, B1.6).
+    /// Not at all: assumed to be a day that ends at midnight UTC (docs/upstreams.md#leadlex-rate-limits).
     #[serde(rename = "untold")]
     Unknown,
 }
@@ -74,7 +74,7 @@ impl QuotaHeaders {
         }
     }
 
-    /// Result for a response without rate limit headers.
+    /// Returns the result for a response without rate limit headers.
     pub(super) fn nothing(wall: Timestamp) -> Self {
         Self::read(&HeaderMap::new(), wall)
     }

@@ -137,7 +137,7 @@ impl Quota {
         self.on_response_headers(call, now, &QuotaHeaders::read(headers, wall));
     }
 
-    /// Same, from parsed headers.
+    /// Records the same from parsed headers.
     pub(super) fn on_response_headers(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
         self.learn(call, now, headers);
         if self.held_until.is_none_or(|until| until <= now) {
@@ -147,8 +147,8 @@ impl Quota {
 
     /// Records a 429. If calls remain in the window, the limit per minute was exceeded
     /// (docs/upstreams.md#leadlex-open-questions): hold calls for 1 to 60 s, longer each time; `jitter` (0 to 1)
-    /// shortens this by up to half. Otherwise hold until the reset. A plausible `Retry-After` is honoured in both
-    /// cases (B3).
+    /// shortens this by up to half. Otherwise hold until the reset. A plausible `Retry-After` applies in both
+    /// cases.
     pub fn on_rate_limited(
         &mut self,
         call: &Call,
@@ -160,7 +160,7 @@ impl Quota {
         self.on_rate_limited_headers(call, now, &QuotaHeaders::read(headers, wall), jitter);
     }
 
-    /// Same, from parsed headers.
+    /// Records the same from parsed headers.
     pub(super) fn on_rate_limited_headers(
         &mut self,
         call: &Call,
@@ -205,7 +205,7 @@ impl Quota {
     pub fn fresh_for(&self, now: Instant, ttl: Duration, keys: usize) -> Duration {
         match self.pace(now) {
             // A TTL of zero disables caching and stays zero.
-            Some(pace) if !ttl.is_zero() => pace.each(now, keys).max(ttl),
+            Some(pace) if !ttl.is_zero() => pace.interval_per_item(now, keys).max(ttl),
             _ => ttl,
         }
     }

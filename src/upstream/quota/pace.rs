@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Maximum number of items; no quota keeps more fresh, and the times would overflow.
-const KEYS_MAX: usize = 1_000_000;
+const ITEMS_MAX: usize = 1_000_000;
 
 /// Refreshes at shorter intervals are not delayed: the reads of one page are not spread over milliseconds, and
 /// the reserve still limits them.
@@ -17,7 +17,9 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Calls of one window that refreshes may use, without the reserve.
 pub(super) struct Pace {
+    /// All calls of the window.
     pub(super) whole: u64,
+    /// Calls that are left of them.
     pub(super) left: u64,
     pub(super) began: Instant,
     pub(super) resets: Instant,
@@ -31,24 +33,24 @@ impl Pace {
         if self.left == 0 {
             return Some(self.resets);
         }
-        let due = self.length.mul_f64(share(self.left - 1, self.whole));
-        if due >= self.resets.duration_since(now) {
+        let even_time = self.length.mul_f64(share(self.left - 1, self.whole));
+        if even_time >= self.resets.duration_since(now) {
             return None;
         }
         // The first refresh after a reset keeps the interval from the last call before it.
         let last = last?;
-        let over = self.resets.duration_since(last.max(self.began));
-        let apart = over.div_f64(intervals(self.left));
-        (apart >= MIN_INTERVAL).then(|| self.began.max(last + apart))
+        let time_left = self.resets.duration_since(last.max(self.began));
+        let interval = time_left.div_f64(intervals(self.left));
+        (interval >= MIN_INTERVAL).then(|| self.began.max(last + interval))
     }
 
-    /// Returns the interval between two refreshes of the same item, if there are `keys` items.
-    pub(super) fn each(&self, now: Instant, keys: usize) -> Duration {
+    /// Returns the interval between two refreshes of the same item, if there are `items` of them.
+    pub(super) fn interval_per_item(&self, now: Instant, items: usize) -> Duration {
         let until_reset = self.resets.duration_since(now);
-        let keys = keys.clamp(1, KEYS_MAX) as u64;
-        match keys.checked_sub(self.left.saturating_add(1)) {
-            None => until_reset.mul_f64(share(keys, self.left.saturating_add(1))),
-            Some(later) => until_reset + self.length.mul_f64(share(later, self.whole.saturating_add(1))),
+        let items = items.clamp(1, ITEMS_MAX) as u64;
+        match items.checked_sub(self.left.saturating_add(1)) {
+            None => until_reset.mul_f64(share(items, self.left.saturating_add(1))),
+            Some(waiting) => until_reset + self.length.mul_f64(share(waiting, self.whole.saturating_add(1))),
         }
     }
 }

@@ -194,7 +194,7 @@ impl ReplicaCalls {
     }
 }
 
-/// Minimum age of a message.
+/// Returns the minimum age of a message.
 pub(super) fn age(wall: Timestamp, at: Timestamp) -> Duration {
     Duration::try_from(wall.duration_since(at)).unwrap_or_default().saturating_sub(CLOCK_SKEW_MAX)
 }

@@ -180,7 +180,7 @@ impl Window {
         })
     }
 
-    /// Our calls since the window began.
+    /// Returns the number of our calls since the window began.
     pub(super) fn ours(&self) -> u64 {
         self.ours
     }
@@ -219,7 +219,7 @@ impl Window {
         self.limit.or(per_day).filter(|_| self.counts_days()).and_then(minute_of_day)
     }
 
-    /// Maximum number of our own calls, if lower than the limit in the headers.
+    /// Returns the maximum number of our own calls, if lower than the limit in the headers.
     fn cap(&self, per_day: Option<u64>) -> Option<u64> {
         per_day.filter(|cap| self.counts_days() && self.limit.is_none_or(|limit| limit > *cap))
     }
