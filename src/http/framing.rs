@@ -25,8 +25,8 @@ const URL_BYTES_PARSED: usize = 65_534;
 /// Bytes that each field of an HTTP/2 head counts beside its name and value (RFC 9113, 6.5.2).
 const FIELD_BYTES: usize = 32;
 
-/// Returns the maximum size of an HTTP/2 head for the HTTP library, which refuses a larger one with 431. It may exceed the
-/// limit of a head by as much as a URL that is refused here, but not by as much as a URL that cannot be parsed.
+/// Returns the maximum size of an HTTP/2 head for the HTTP library, which refuses a larger one with 431. It may exceed
+/// the limit of a head by as much as a URL that is refused here, but not by as much as a URL that cannot be parsed.
 pub(super) fn http2_head_bytes_max(head_limit_bytes: usize) -> u32 {
     let url_field_bytes = ":path".len() + URL_BYTES_PARSED + FIELD_BYTES;
     u32::try_from(head_limit_bytes.max(url_field_bytes)).unwrap_or(u32::MAX)

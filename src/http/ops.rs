@@ -35,7 +35,7 @@ impl Readiness {
 
 /// Returns the routes of the ops listener. `/live` reports that the process runs. `/ready` reports that it accepts
 /// requests: from the start of listening until shutdown is requested, independent of the upstreams. `/metrics` returns
-/// the current metrics. The accepted host names depend on the authentication mode.
+/// the current metrics. The accepted host names depend on the authentication mode, which only a restart changes.
 pub fn router(callers: &Authenticator, readiness: &Readiness, metrics: Metrics) -> Router {
     let readiness = readiness.clone();
     let ready = move || std::future::ready(readiness.response());

@@ -89,7 +89,7 @@ pub(crate) fn for_execution(text: &str) -> Cow<'_, str> {
     rewritten(text, &ranges)
 }
 
-/// What becomes of the characters of a range.
+/// Treatment of the characters of a range.
 #[derive(Clone, Copy, PartialEq)]
 enum Rewrite {
     /// Each is replaced by a blank, except line ends.

@@ -69,7 +69,7 @@ pub enum ChannelEvent {
 /// all heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Time without any of this replica's own messages after which a connection counts as dead. Two heartbeats may be lost.
+/// Time without any of this replica's own messages after which a connection counts as dead. One heartbeat may be lost.
 const SILENCE_MAX: Duration = Duration::from_secs(11);
 
 /// Delay before another attempt to subscribe or to publish.
@@ -124,7 +124,9 @@ impl Channel {
     pub(super) fn subscribe(&self, topic: Topic) -> broadcast::Receiver<ChannelEvent> {
         match topic {
             Topic::Quota => self.subscribers.quota.subscribe(),
-            Topic::Invalidations | Topic::Heartbeat => self.subscribers.invalidations.subscribe(),
+            Topic::Invalidations => self.subscribers.invalidations.subscribe(),
+            // The channel itself uses heartbeats, so this subscription is closed.
+            Topic::Heartbeat => broadcast::Sender::new(1).subscribe(),
         }
     }
 }

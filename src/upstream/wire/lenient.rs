@@ -178,7 +178,7 @@ impl FromJson for Identifier {
     }
 }
 
-/// A cursor: a string, or a number as text. A boolean is none: it says whether pages follow, and not which.
+/// A cursor: a string, or a number as text. A boolean is unreadable: it says whether pages follow, and not which.
 #[derive(Debug)]
 pub(in crate::upstream) struct PageCursor(pub(in crate::upstream) Box<str>);
 

@@ -253,7 +253,9 @@ async fn a_row_that_is_returned_for_two_users_fails_the_list() {
 #[tokio::test(start_paused = true)]
 async fn users_that_were_not_needed_for_a_count_are_asked_for_when_they_are() {
     let world = world();
-    let count = "{ connectedAccounts(first: 0, filter: { userIds: [\"user_1\", \"user_3\"] }) { statusCounts { count } } }";
+    let count = "{ connectedAccounts(first: 0, filter: { userIds: [\"user_1\", \"user_3\"] }) {
+        statusCounts { count }
+    } }";
     data_as(&world, tenant_a(), count).await;
     assert!(calls(&world).iter().all(|call| !call.contains("connected_account_ids=ca_1%2Cca_3%2Cca_4")));
     let query = "{ connectedAccounts(filter: { userIds: [\"user_1\", \"user_3\"] }) { nodes { userId } } }";

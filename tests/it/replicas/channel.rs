@@ -80,6 +80,14 @@ async fn replica_without_its_own_messages_resubscribes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn heartbeats_have_no_subscribers() {
+    let store = MemoryStore::new();
+    let one = replica(&store);
+    let mut heartbeats = one.subscribe(Topic::Heartbeat);
+    assert!(matches!(heartbeats.recv().await, Err(RecvError::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn lost_connection_is_resubscribed_immediately() {
     let store = MemoryStore::new();
     let one = replica(&store);

@@ -341,7 +341,8 @@ proptest! {
 
     #[test]
     fn any_value_of_a_page_leaves_its_rows(
-        field in prop::sample::select(&["total_items", "total_pages", "current_page", "next_cursor", "anything"][..]), json in json_values(),
+        field in prop::sample::select(&["total_items", "total_pages", "current_page", "next_cursor", "anything"][..]),
+        json in json_values(),
     ) {
         let usual = row(&ACCOUNT, "", "");
         let body = format!("{{\"items\":[{usual},{usual}],\"{field}\":{json}}}");
