@@ -137,8 +137,9 @@ impl CallLimiters {
     pub(super) fn counts(&self) -> CallCounts {
         let now = self.clock.instant_now();
         // A breaker whose time is over allows the next call, so it does not count as open.
-        let holding = self.limiters.iter().filter(|(_, limiter)| limiter.lock().breaker.wait(now).is_some());
-        let breakers_open = holding.count() as u64;
+        let open_breakers =
+            self.limiters.iter().filter(|(_, limiter)| limiter.lock().breaker.wait(now).is_some());
+        let breakers_open = open_breakers.count() as u64;
         CallCounts { breakers_open, in_flight: self.concurrency.in_use(), ..self.counters.read() }
     }
 
@@ -270,9 +271,9 @@ impl CallLimiter {
 
     /// Returns the error of a call that is held. For the breaker and the concurrency limit, the client receives
     /// "unavailable" with a `retryAfterMs`. `OVERLOADED` would mean that Switchboard itself is overloaded.
-    fn hold(&self, by: HoldReason, wait: Duration) -> UpstreamError {
-        self.counters.on_held(by);
-        let failure = match by {
+    fn hold(&self, reason: HoldReason, wait: Duration) -> UpstreamError {
+        self.counters.on_held(reason);
+        let failure = match reason {
             HoldReason::Quota => UpstreamFailure::RateLimited,
             HoldReason::RefusedKey
             | HoldReason::RefusedRequest
@@ -306,14 +307,14 @@ impl CallLimiter {
     pub(super) fn fresh_for(&self, ttl: Duration) -> Duration {
         let now = self.clock.instant_now();
         let state = self.lock();
-        let things = match self.upstream {
+        let items = match self.upstream {
             UpstreamName::Leadlex => 1,
             UpstreamName::Composio => {
                 let calls = u128::from(state.quota.calls_in_minute(now));
                 usize::try_from(calls.saturating_mul(ttl.as_millis()) / 60_000).unwrap_or(usize::MAX)
             }
         };
-        state.quota.fresh_for(now, ttl, things.max(1))
+        state.quota.fresh_for(now, ttl, items.max(1))
     }
 
     /// Returns the time that a refresh has to wait; `None` if it may be sent now.

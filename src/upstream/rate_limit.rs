@@ -130,7 +130,8 @@ fn read_remaining(text: &str) -> Option<u64> {
     text.parse::<f64>().ok().filter(|left| left.is_finite()).map(count)
 }
 
-/// Parses an integer with a unit, such as `60s` (A8); without a unit it is in seconds.
+/// Parses an integer with a unit, such as `60s` (docs/upstreams.md#composio-rate-limits); without a unit it is in
+/// seconds.
 fn read_window(text: &str) -> Option<Duration> {
     let (number, unit) =
         text.split_at_checked(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))?;

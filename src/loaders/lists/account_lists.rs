@@ -121,12 +121,12 @@ impl AccountLists {
 
     /// Whether a page that was read for several users names none of them. If so, this is recorded, and lists of several
     /// users are not joined until a response names users.
-    pub(super) fn hides_users(&self, scan: &Scan, page: &Page) -> bool {
+    pub(super) fn detect_hidden_users(&self, scan: &Scan, page: &Page) -> bool {
         let hides = scan.several_users().is_some()
             && !page.items.is_empty()
             && page.items.iter().all(|account| account.user_id.is_none());
         if hides {
-            self.fetcher.ownership.users_are_hidden(&scan.key.credential);
+            self.fetcher.ownership.record_hidden_users(&scan.key.credential);
         }
         hides
     }

@@ -120,12 +120,12 @@ impl AccountsById {
 
     /// Returns accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
-        let (mut found, mut needed, mut old, mut due) =
+        let (mut found, mut needed, mut old, mut refresh_ids) =
             (Lookups::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
             match self.accounts.lookup(&key(reader, &id)) {
                 CacheLookup::Fresh { cached, refresh } | CacheLookup::Stale { cached, refresh, .. } => {
-                    due.extend(refresh.then(|| id.clone()));
+                    refresh_ids.extend(refresh.then(|| id.clone()));
                     reader.stats.record_freshness(cached.freshness);
                     found.insert(id, Ok(cached));
                 }
@@ -133,7 +133,7 @@ impl AccountsById {
                 CacheLookup::Missing => drop(needed.insert(id)),
             }
         }
-        for batch in self.batches(reader, due) {
+        for batch in self.batches(reader, refresh_ids) {
             self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
         }
         reader.stats.record_saved_by_cache(found.len());
@@ -143,13 +143,13 @@ impl AccountsById {
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
         needed.append(&mut old);
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
-        let answers = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
-        found.extend(answers.into_iter().flatten());
-        let report_problems = |(id, known): (Box<str>, Result<Cached<AccountLookup>, _>)| {
-            if let Ok(known) = &known {
-                reader.record_problems(|| PartKey::new("account", &id), &known.value.problems);
+        let lookups = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
+        found.extend(lookups.into_iter().flatten());
+        let report_problems = |(id, lookup): (Box<str>, Result<Cached<AccountLookup>, _>)| {
+            if let Ok(lookup) = &lookup {
+                reader.record_problems(|| PartKey::new("account", &id), &lookup.value.problems);
             }
-            (id, known.map(|known| known.map(|known| known.account)))
+            (id, lookup.map(|cached| cached.map(|lookup| lookup.account)))
         };
         found.into_iter().map(report_problems).collect()
     }
@@ -176,7 +176,7 @@ impl AccountsById {
         let (found, source) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
             Ok((Ok((found, true)), ValueSource::Fetched)) => (found, ValueSource::Shared),
             Ok((Ok((found, _)), source)) => (found, source),
-            Ok((Err(error), source)) => (failed(&batch, &error), source),
+            Ok((Err(error), source)) => (all_failed(&batch, &error), source),
             Err(late) => {
                 let old =
                     |id: &str| self.accounts.stale_fallback(&key(reader, id)).ok_or_else(|| late.clone());
@@ -185,8 +185,8 @@ impl AccountsById {
         };
         let first = found.values().next().cloned();
         if let Some(first) = first {
-            let asked = || format!("accounts by {} ids", batch.ids.len());
-            reader.stats.record_read(UpstreamName::Composio, asked, started_at, source, &first);
+            let description = || format!("accounts by {} ids", batch.ids.len());
+            reader.stats.record_read(UpstreamName::Composio, description, started_at, source, &first);
         }
         for account in found.values().flatten() {
             reader.stats.record_freshness(account.freshness);
@@ -205,35 +205,35 @@ impl AccountsById {
         let began: Vec<_> = keys.iter().map(|key| self.accounts.begin(key)).collect();
         let fetch = |keys| self.fetch_known(&reader, keys, purpose);
         let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
-        let (mut arrived, failed) = match read {
-            Ok(BatchResult { values: arrived, error: failed }) => (arrived, failed),
+        let (mut values, failed) = match read {
+            Ok(BatchResult { values, error: failed }) => (values, failed),
             Err(error) => (HashMap::new(), Some(error)),
         };
-        share_equal_reports(arrived.values_mut());
-        let is_shared = failed.is_none() && arrived.values().all(|arrived| arrived.is_shared);
+        share_equal_reports(values.values_mut());
+        let is_shared = failed.is_none() && values.values().all(|value| value.is_shared);
         let missing = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
         let error = failed.unwrap_or_else(missing);
         let account = |(key, began): (AccountKey, FetchStart)| {
             let id = key.id.clone();
-            let known = match arrived.remove(&key) {
-                Some(arrived) => Ok(self.keep(key, arrived, began)),
+            let lookup = match values.remove(&key) {
+                Some(value) => Ok(self.store(key, value, began)),
                 None => self.accounts.defer_retry(&key, began, &error).ok_or_else(|| error.clone()),
             };
-            (id, known)
+            (id, lookup)
         };
         Ok((keys.into_iter().zip(began).map(account).collect(), is_shared))
     }
 
-    fn keep(
+    fn store(
         &self,
         key: AccountKey,
-        arrived: ReadValue<AccountLookup>,
+        read_value: ReadValue<AccountLookup>,
         began: FetchStart,
     ) -> Cached<AccountLookup> {
-        let ReadValue { value: known, fetched, fresh_for, is_shared: _ } = arrived;
-        match known.account {
-            Some(_) => self.accounts.store(key, known, began.at(fetched), fresh_for),
-            None => self.accounts.store_fresh_only(key, known, began.at(fetched), fresh_for),
+        let ReadValue { value: lookup, fetched, fresh_for, is_shared: _ } = read_value;
+        match lookup.account {
+            Some(_) => self.accounts.store(key, lookup, began.at(fetched), fresh_for),
+            None => self.accounts.store_fresh_only(key, lookup, began.at(fetched), fresh_for),
         }
     }
 
@@ -248,12 +248,12 @@ impl AccountsById {
         let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
         let ttl = self.lists.upstream_cache().settings.accounts_ttl();
         let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
-        let known = |key: AccountKey| {
+        let to_lookup = |key: AccountKey| {
             let account = accounts.iter().find(|account| account.id == key.id).cloned();
             let fresh_for = if account.is_some() { fresh_for } else { MISSING_TTL.min(fresh_for) };
             (key, AccountLookup { account, problems: problems.clone() }, fresh_for)
         };
-        Ok(keys.into_iter().map(known).collect())
+        Ok(keys.into_iter().map(to_lookup).collect())
     }
 
     /// Fetches at most 100 accounts. Includes shared accounts unless the upstream rejects `account_type`.
@@ -312,12 +312,12 @@ impl AccountsById {
 
 /// Makes accounts from the same response share one problem report again, so that it is reported once. Accounts from the
 /// shared store have copies of it.
-fn share_equal_reports<'a>(arrived: impl Iterator<Item = &'a mut ReadValue<AccountLookup>>) {
-    let mut met = ProblemReports::new();
-    for problems in arrived.flat_map(|arrived| &mut arrived.value.problems) {
-        match met.iter().find(|known| known == &problems) {
+fn share_equal_reports<'a>(values: impl Iterator<Item = &'a mut ReadValue<AccountLookup>>) {
+    let mut unique_reports = ProblemReports::new();
+    for problems in values.flat_map(|value| &mut value.value.problems) {
+        match unique_reports.iter().find(|known| known == &problems) {
             Some(known) => *problems = Arc::clone(known),
-            None => met.push(Arc::clone(problems)),
+            None => unique_reports.push(Arc::clone(problems)),
         }
     }
 }
@@ -326,7 +326,7 @@ fn key(reader: &Reader, id: &str) -> AccountKey {
     AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
 }
 
-fn failed(batch: &BatchKey, error: &UpstreamError) -> Lookups {
+fn all_failed(batch: &BatchKey, error: &UpstreamError) -> Lookups {
     batch.ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect()
 }
 

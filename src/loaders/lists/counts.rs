@@ -190,7 +190,7 @@ impl Counting<'_> {
         let joined = self.list(&Parent::union(parents));
         // A full page instead of a single row: if the walk is cheaper, this is its first page.
         let first = self.lists.page(&joined, None, StalePolicy::AllowStale).await?.value;
-        if are_users && self.lists.hides_users(&joined, &first) {
+        if are_users && self.lists.detect_hidden_users(&joined, &first) {
             return Ok(None);
         }
         let Some(total) = first.total_items else {

@@ -87,7 +87,7 @@ impl MultiParentRead<'_> {
     }
 
     /// Returns the number of rows from which a parent is no longer short.
-    fn rows_enough(&self) -> usize {
+    fn min_rows(&self) -> usize {
         self.query.page.size + usize::from(self.query.page.has_more_selected)
     }
 
@@ -100,7 +100,7 @@ impl MultiParentRead<'_> {
             if short.len() < 2 || !self.can_split_rows(&short) {
                 break;
             }
-            short = self.ask_joined(short, &mut slices).await;
+            short = self.read_joined(short, &mut slices).await;
         }
         alone.append(&mut short);
         let answered = stream::iter(alone).map(|parent| async move {
@@ -131,30 +131,30 @@ impl MultiParentRead<'_> {
 
     /// Requests groups of parents, each as one joined list, concurrently. One page can complete all parents of a group.
     /// The same parents always form the same groups. Returns the parents that are still short.
-    async fn ask_joined(&self, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
-        let group_most = (self.lists.settings().page_rows / self.rows_enough().max(1)).max(1);
-        let groups = parents.len().div_ceil(group_most);
+    async fn read_joined(&self, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
+        let group_max = (self.lists.settings().page_rows / self.min_rows().max(1)).max(1);
+        let groups = parents.len().div_ceil(group_max);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
             let of_users = matches!(group.first(), Some(Parent::User(_)));
             let joined = self.scan(&Parent::union(group));
             let joined = if of_users { joined.without_users() } else { joined };
             let page = self.lists.page(&joined, None, StalePolicy::AllowStale).await;
-            let hides_parents =
-                of_users && page.as_ref().is_ok_and(|page| self.lists.hides_users(&joined, &page.value));
+            let hides_parents = of_users
+                && page.as_ref().is_ok_and(|page| self.lists.detect_hidden_users(&joined, &page.value));
             (group, page, hides_parents)
         });
-        let answers =
+        let results =
             stream::iter(calls.collect::<Vec<_>>()).buffered(CALLS_AT_ONCE).collect::<Vec<_>>().await;
         let mut short = Vec::new();
-        for (group, answer, hides_parents) in answers {
+        for (group, result, hides_parents) in results {
             if hides_parents {
                 short.extend_from_slice(group);
                 continue;
             }
             let short_before = short.len();
             for parent in group {
-                let slice = match &answer {
+                let slice = match &result {
                     Err(error) => Some(Err(error.clone().into())),
                     Ok(page) => self.part(parent, page).map(|slice| Ok(Arc::new(slice))),
                 };
@@ -174,38 +174,39 @@ impl MultiParentRead<'_> {
         let (page, freshness) = (&joined.value, joined.freshness);
         let scan = self.scan(parent);
         let mut ids = BTreeSet::new();
-        let own: Vec<SharedAccount> = page
+        let parent_rows: Vec<SharedAccount> = page
             .items
             .iter()
             .filter(|account| parent.owns(account) && ids.insert(&*account.id))
             .cloned()
             .collect();
         // A list that ends before its reported total is not complete.
-        let is_promised = page
+        let has_all_reported_rows = page
             .total_items
             .is_none_or(|total| u64::try_from(page.rows_sent).is_ok_and(|sent| total <= sent));
-        let is_whole = page.is_last() && is_promised;
-        if !is_whole && own.len() < self.rows_enough() {
+        let is_whole = page.is_last() && has_all_reported_rows;
+        if !is_whole && parent_rows.len() < self.min_rows() {
             return None;
         }
         // The index within the parent's own rows is the index in the parent's own list: both begin with the same rows.
         let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
-        let is_ordered = scan.is_order_of(page);
+        let is_ordered = scan.is_page_ordered(page);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
             let ties = ties.next(&scan, account, is_ordered);
             Row { account: Arc::clone(account), freshness, page: None, index, seen, ties, is_ordered }
         };
         let mut run = ScanRun::empty();
-        run.reads(freshness);
-        run.rows = own.iter().enumerate().take(self.query.page.size).map(row).collect();
-        run.more = own.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
+        run.add_freshness(freshness);
+        run.rows = parent_rows.iter().enumerate().take(self.query.page.size).map(row).collect();
+        run.has_more =
+            parent_rows.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
         // An unreadable row may belong to any parent, so only a full slice is complete then.
         let is_readable = page.rows_unread() == 0;
         run.is_complete = is_readable || run.rows.len() == self.query.page.size;
         if is_whole && is_readable {
-            run.total_items = u64::try_from(own.len()).ok();
-            self.lists.cache_whole_list(&scan, own, freshness, page.problems.clone());
+            run.total_items = u64::try_from(parent_rows.len()).ok();
+            self.lists.cache_whole_list(&scan, parent_rows, freshness, page.problems.clone());
         }
         Some(Slice::new(self.lists, self.list(parent), self.scan_direction(), self.query.page.direction, run))
     }

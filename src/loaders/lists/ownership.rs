@@ -69,17 +69,17 @@ impl Ownership {
 
     /// Whether the last response to a credential named no users. If so, the lists of several users cannot be joined.
     pub(crate) fn are_users_hidden(&self, credential: &Fingerprint<Composio>) -> bool {
-        self.of(credential).are_users_hidden.load(Ordering::Relaxed)
+        self.state_of(credential).are_users_hidden.load(Ordering::Relaxed)
     }
 
     /// Records that a response to a credential named no users.
-    pub(crate) fn users_are_hidden(&self, credential: &Fingerprint<Composio>) {
-        self.of(credential).are_users_hidden.store(true, Ordering::Relaxed);
+    pub(crate) fn record_hidden_users(&self, credential: &Fingerprint<Composio>) {
+        self.state_of(credential).are_users_hidden.store(true, Ordering::Relaxed);
     }
 
     /// Fails without a call if the scan depends on the filter by user and the filter is known to be unreliable.
     pub(super) async fn check(&self, scan: &Scan) -> Result<(), UpstreamError> {
-        let state = self.of(&scan.key.credential);
+        let state = self.state_of(&scan.key.credential);
         if scan.key.filter.user_ids.is_none() || !state.are_users_hidden.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl Ownership {
         if page.items.is_empty() {
             return Ok(());
         }
-        let state = self.of(&scan.key.credential);
+        let state = self.state_of(&scan.key.credential);
         state.are_users_hidden.store(!page.names_users, Ordering::Relaxed);
         let Some(users) = scan.key.filter.user_ids.as_ref().filter(|_| !page.names_users) else {
             return Ok(());
@@ -123,7 +123,7 @@ impl Ownership {
         Ok(())
     }
 
-    fn of(&self, credential: &Fingerprint<Composio>) -> Arc<CredentialOwnership> {
+    fn state_of(&self, credential: &Fingerprint<Composio>) -> Arc<CredentialOwnership> {
         self.by_credential.get_with(*credential, Arc::default)
     }
 }

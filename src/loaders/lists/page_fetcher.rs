@@ -81,7 +81,7 @@ impl PageFetcher {
         let names_users = page.names_users;
         page.items.retain(|account| match names_users {
             true => scan.admits(account),
-            false => scan.admits_of_any_user(account),
+            false => scan.admits_ignoring_user(account),
         });
         let rows = before - page.items.len();
         if rows > 0 {

@@ -47,14 +47,14 @@ impl AccountLists {
             let is_more_known =
                 total.as_ref().is_some_and(|total| total.value.is_some_and(|total| total > 0));
             let freshness = total.map(|total| total.freshness);
-            let run = ScanRun { more: is_more_known, freshness, ..ScanRun::empty() };
+            let run = ScanRun { has_more: is_more_known, freshness, ..ScanRun::empty() };
             return Ok(Slice::new(self, list, scan_direction, page.direction, run));
         }
         let scan = match scan_direction {
             ScanDirection::ListOrder => list.clone(),
             ScanDirection::Reversed => list.opposite(),
         };
-        let reading = ScanReader {
+        let scan_reader = ScanReader {
             lists: self,
             scan: &scan,
             bound: bound.as_ref(),
@@ -63,14 +63,18 @@ impl AccountLists {
             has_more_selected: page.has_more_selected,
         };
         let run = match &anchor {
-            Some(cursor) if scan_direction != from_end => reading.against(cursor).await?,
+            Some(cursor) if scan_direction != from_end => scan_reader.read_before(cursor).await?,
             // A page after a cursor is never stale: rows may have moved since the client read the page before it.
-            Some(cursor) => {
-                reading.along(Some(cursor), StalePolicy::RequireFresh).await?.unwrap_or_else(ScanRun::empty)
-            }
-            None => match reading.along(None, StalePolicy::AllowStale).await? {
+            Some(cursor) => scan_reader
+                .read_after(Some(cursor), StalePolicy::RequireFresh)
+                .await?
+                .unwrap_or_else(ScanRun::empty),
+            None => match scan_reader.read_after(None, StalePolicy::AllowStale).await? {
                 Some(run) => run,
-                None => reading.along(None, StalePolicy::RequireFresh).await?.unwrap_or_else(ScanRun::empty),
+                None => scan_reader
+                    .read_after(None, StalePolicy::RequireFresh)
+                    .await?
+                    .unwrap_or_else(ScanRun::empty),
             },
         };
         Ok(Slice::new(self, list, scan_direction, page.direction, run))
@@ -92,7 +96,7 @@ struct ScanReader<'r> {
 impl ScanReader<'_> {
     /// Reads the rows after a cursor's item, or from the start of the scan. Returns `None` if the first page is stale
     /// and more pages are needed. Those would be fetched now, and rows may have moved between a stale and a fresh page.
-    async fn along(
+    async fn read_after(
         &self,
         anchor: Option<&Cursor>,
         stale_policy: StalePolicy,
@@ -156,27 +160,27 @@ impl ScanReader<'_> {
                 return Ok(RunResult::Unordered);
             }
             run.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
-            run.reads(step.freshness);
+            run.add_freshness(step.freshness);
             let unread = step.page.rows_unread();
             has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {
                 let position =
                     tracker.as_mut().map(|tracker| tracker.position_of(self.scan, &step, index, account));
-                let to_bound =
+                let bound_position =
                     bound.as_mut().map(|bound| bound.position_of(self.scan, &step, index, account));
-                let is_behind_it = position.is_some_and(|position| position != RowPosition::After);
-                run.behind |= is_behind_it;
+                let is_before_anchor = position.is_some_and(|position| position != RowPosition::After);
+                run.has_rows_behind |= is_before_anchor;
                 let is_new = walk.is_new(account);
-                if is_new && is_behind_it && !(trusts_times && is_ordered) {
+                if is_new && is_before_anchor && !(trusts_times && is_ordered) {
                     ties.pass(account);
                 }
-                if !is_new || is_behind_it {
+                if !is_new || is_before_anchor {
                     continue;
                 }
-                let is_at_the_bound = to_bound.is_some_and(RowPosition::is_reached);
-                if is_at_the_bound || run.rows.len() == self.size {
-                    run.more = true;
+                let is_at_bound = bound_position.is_some_and(RowPosition::is_reached);
+                if is_at_bound || run.rows.len() == self.size {
+                    run.has_more = true;
                     return Ok(RunResult::Read(run));
                 }
                 seen = seen.saturating_add(1);
@@ -191,55 +195,56 @@ impl ScanReader<'_> {
                     is_ordered,
                 });
             }
-            if run.rows.len() == self.size && walk.goes_on() {
+            if run.rows.len() == self.size && walk.may_have_more() {
                 // More rows are certain only with a next cursor and a total that is not reached yet.
                 let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
                 if by_total || !self.has_more_selected {
-                    run.more = true;
+                    run.has_more = true;
                     return Ok(RunResult::Read(run));
                 }
             }
             if stale_policy == StalePolicy::AllowStale
                 && step.freshness.state != FreshnessState::Fresh
-                && walk.goes_on()
+                && walk.may_have_more()
             {
                 return Ok(RunResult::Stale);
             }
         }
-        let passed_over = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
-        let left_out = has_unread && run.rows.len() < self.size;
+        let has_skipped_rows = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
+        let has_unreadable_gap = has_unread && run.rows.len() < self.size;
         let is_lost = tracker.is_some_and(|tracker| tracker.is_lost());
         let is_cut_short = match has_expired {
             true => run.rows.len() < self.size,
-            false => walk.was_cut() || passed_over,
+            false => walk.was_cut() || has_skipped_rows,
         };
-        run.is_complete = !(is_cut_short || left_out || is_lost);
+        run.is_complete = !(is_cut_short || has_unreadable_gap || is_lost);
         // After the page limit or an expired cursor, the client can continue from the last row.
-        run.more = (walk.was_capped() || has_expired) && !run.rows.is_empty();
+        run.has_more = (walk.was_capped() || has_expired) && !run.rows.is_empty();
         Ok(RunResult::Read(run))
     }
 
     /// Reads the rows before a cursor's item, nearest first.
-    async fn against(&self, cursor: &Cursor) -> Result<ScanRun, UpstreamError> {
+    async fn read_before(&self, cursor: &Cursor) -> Result<ScanRun, UpstreamError> {
         let enough = self.size + usize::from(self.has_more_selected);
         let mut start = cursor.page.clone();
-        let mut pages = ReversePages::of(self);
+        let mut pages = ReversePages::new(self);
         loop {
             match self.rows_up_to(cursor, start.clone()).await {
                 Err(error) => return Err(error),
                 Ok(preceding) => {
-                    if preceding.is_from_the_beginning {
+                    if preceding.is_from_start {
                         start = None;
                     }
                     // A walk that was cut before the item would be cut there from an earlier page too.
-                    let is_enough = match preceding.reached {
+                    let is_enough = match preceding.is_item_reached {
                         true => {
-                            preceding.stopped || (preceding.rows.len() >= enough && !preceding.is_bound_ahead)
+                            preceding.is_bound_found
+                                || (preceding.rows.len() >= enough && !preceding.may_contain_bound)
                         }
                         false => true,
                     };
                     if is_enough || start.is_none() {
-                        return Ok(self.nearest(preceding, start.is_some()));
+                        return Ok(self.nearest_rows(preceding, start.is_some()));
                     }
                     start = start.and_then(|cursor| pages.before(&cursor));
                 }
@@ -247,18 +252,18 @@ impl ScanReader<'_> {
         }
     }
 
-    fn nearest(&self, mut preceding: PrecedingRows, pages_precede: bool) -> ScanRun {
-        if !preceding.reached {
+    fn nearest_rows(&self, mut preceding: PrecedingRows, pages_precede: bool) -> ScanRun {
+        if !preceding.is_item_reached {
             // The walk was cut before the item, so its last row need not be adjacent to the item.
             return ScanRun { is_complete: false, ..ScanRun::empty() };
         }
-        let more = preceding.stopped || preceding.rows.len() > self.size || pages_precede;
+        let has_more = preceding.is_bound_found || preceding.rows.len() > self.size || pages_precede;
         let surplus = preceding.rows.len().saturating_sub(self.size);
         preceding.rows.drain(..surplus);
         ScanRun {
             rows: preceding.rows.into_iter().rev().collect(),
-            more,
-            behind: preceding.behind,
+            has_more,
+            has_rows_behind: preceding.has_rows_behind,
             total_items: preceding.total_items,
             rows_seen: 0,
             is_complete: true,
@@ -273,14 +278,14 @@ impl ScanReader<'_> {
         start: Option<Arc<str>>,
     ) -> Result<PrecedingRows, UpstreamError> {
         let keep = self.size + 1;
-        let begin = |is_from_the_beginning| {
+        let begin = |is_from_start| {
             let tracker = CursorTracker::new(cursor, self.scan_direction);
             let bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
-            let ties = match is_from_the_beginning {
+            let ties = match is_from_start {
                 true => TieRun::at_the_beginning(),
                 false => TieRun::in_the_midst(),
             };
-            (tracker, bound, ties, PrecedingRows { is_from_the_beginning, ..Default::default() }, 0_u32)
+            (tracker, bound, ties, PrecedingRows { is_from_start, ..Default::default() }, 0_u32)
         };
         let (mut tracker, mut bound, mut ties, mut preceding, mut seen) = begin(start.is_none());
         let mut walk = PageWalk::from(self.lists, self.scan, start, StalePolicy::RequireFresh);
@@ -288,7 +293,7 @@ impl ScanReader<'_> {
             if step.is_restart {
                 (tracker, bound, ties, preceding, seen) = begin(true);
             }
-            let is_counted = preceding.is_from_the_beginning;
+            let is_counted = preceding.is_from_start;
             preceding.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             preceding.freshness = Freshness::of(preceding.freshness.into_iter().chain([step.freshness]));
             for (index, account) in step.page.items.iter().enumerate() {
@@ -296,21 +301,21 @@ impl ScanReader<'_> {
                     continue;
                 }
                 if tracker.position_of(self.scan, &step, index, account).is_reached() {
-                    preceding.reached = true;
-                    preceding.behind = true;
+                    preceding.is_item_reached = true;
+                    preceding.has_rows_behind = true;
                     return Ok(preceding);
                 }
                 seen = seen.saturating_add(1);
                 let is_ordered = cursor.order_micros.is_some() && step.is_ordered;
                 let ties = ties.next(self.scan, account, is_ordered);
-                let to_bound =
+                let bound_position =
                     bound.as_mut().map(|bound| bound.position_of(self.scan, &step, index, account));
-                match to_bound {
+                match bound_position {
                     None | Some(RowPosition::After) => {}
-                    Some(RowPosition::Unsure) if !is_counted => preceding.is_bound_ahead = true,
+                    Some(RowPosition::Unsure) if !is_counted => preceding.may_contain_bound = true,
                     Some(RowPosition::Before | RowPosition::At | RowPosition::Unsure) => {
                         preceding.rows.clear();
-                        preceding.stopped = true;
+                        preceding.is_bound_found = true;
                         continue;
                     }
                 }
@@ -324,7 +329,7 @@ impl ScanReader<'_> {
             }
         }
         // The scan ended without the item, so all of its rows precede it.
-        preceding.reached = !walk.was_cut() && !tracker.is_lost();
+        preceding.is_item_reached = !walk.was_cut() && !tracker.is_lost();
         Ok(preceding)
     }
 
@@ -333,7 +338,7 @@ impl ScanReader<'_> {
     /// earlier page. If the upstream rejects the page's cursor, the result is the first page.
     async fn page_to_continue_from(&self, cursor: &Cursor) -> Result<Option<Arc<str>>, UpstreamError> {
         let mut start = cursor.page.clone();
-        let mut pages = ReversePages::of(self);
+        let mut pages = ReversePages::new(self);
         while let Some(page) = start.clone() {
             match self.lists.page(self.scan, Some(Arc::clone(&page)), StalePolicy::RequireFresh).await {
                 Err(error) if error.can_be_an_expired_cursor() => return Ok(None),
@@ -368,21 +373,21 @@ enum RunResult {
 /// Steps back through remembered pages to the first page of a scan. Always ends, even if the remembered pages form a
 /// circle.
 struct ReversePages<'r> {
-    reading: &'r ScanReader<'r>,
+    scan_reader: &'r ScanReader<'r>,
     pages_seen: HashSet<Arc<str>>,
 }
 
 impl<'r> ReversePages<'r> {
-    fn of(reading: &'r ScanReader<'r>) -> Self {
-        Self { reading, pages_seen: HashSet::new() }
+    fn new(scan_reader: &'r ScanReader<'r>) -> Self {
+        Self { scan_reader, pages_seen: HashSet::new() }
     }
 
     /// Returns the page before another, or `None` (the first page) if it is not remembered.
     fn before(&mut self, page: &Arc<str>) -> Option<Arc<str>> {
-        let ScanReader { lists, scan, .. } = self.reading;
+        let ScanReader { lists, scan, .. } = self.scan_reader;
         let is_new = self.pages_seen.insert(Arc::clone(page));
-        let goes_on = is_new && self.pages_seen.len() < lists.settings().pages_max;
-        lists.previous_page(scan, page).filter(|_| goes_on)
+        let may_have_more = is_new && self.pages_seen.len() < lists.settings().pages_max;
+        lists.previous_page(scan, page).filter(|_| may_have_more)
     }
 }
 
@@ -392,15 +397,15 @@ struct PrecedingRows {
     /// The nearest of them, in the scan's order.
     rows: VecDeque<Row>,
     /// Whether the walk began at the scan's first row.
-    is_from_the_beginning: bool,
+    is_from_start: bool,
     /// Whether the bound was found. Rows beyond it are dropped.
-    stopped: bool,
+    is_bound_found: bool,
     /// Whether the bound may be among `rows`. A walk from an earlier page decides.
-    is_bound_ahead: bool,
+    may_contain_bound: bool,
     /// Whether the walk reached the item, its former position, or the end of the scan.
-    reached: bool,
+    is_item_reached: bool,
     /// Whether there is a row at the item's position or after it.
-    behind: bool,
+    has_rows_behind: bool,
     total_items: Option<u64>,
     freshness: Option<Freshness>,
 }

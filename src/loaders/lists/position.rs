@@ -85,7 +85,7 @@ impl<'c> CursorTracker<'c> {
             return RowPosition::At;
         }
         match (item, row) {
-            (Some(item), Some(row)) if item != row => match scan.runs_past(item, row) {
+            (Some(item), Some(row)) if item != row => match scan.precedes(item, row) {
                 true => RowPosition::After,
                 false => RowPosition::Before,
             },
@@ -114,7 +114,7 @@ impl<'c> CursorTracker<'c> {
     }
 
     fn is_remembered(&self, account: &ConnectedAccount) -> bool {
-        self.cursor.ties.holds(&account.id)
+        self.cursor.ties.contains(&account.id)
     }
 
     /// Whether a row is the item or a remembered tie whose timestamp has not changed since.

@@ -113,7 +113,7 @@ impl Scan {
     }
 
     /// Whether `later` comes after `earlier` in this scan's order.
-    pub(crate) fn runs_past(&self, earlier: i64, later: i64) -> bool {
+    pub(crate) fn precedes(&self, earlier: i64, later: i64) -> bool {
         match self.key.order.direction {
             OrderDirection::Asc => later > earlier,
             OrderDirection::Desc => later < earlier,
@@ -121,21 +121,21 @@ impl Scan {
     }
 
     /// Whether the rows of a page are in this scan's order. Rows without a timestamp are ignored.
-    pub(crate) fn is_order_of(&self, page: &Page) -> bool {
+    pub(crate) fn is_page_ordered(&self, page: &Page) -> bool {
         let mut times = page.items.iter().filter_map(|account| self.order_micros(account));
         let mut last = times.next();
-        times.all(|time| last.replace(time).is_none_or(|last| !self.runs_past(time, last)))
+        times.all(|time| last.replace(time).is_none_or(|last| !self.precedes(time, last)))
     }
 
     /// Whether the filter and the reader's view allow an account. The upstream's own filtering is not trusted.
     pub(crate) fn admits(&self, account: &ConnectedAccount) -> bool {
         allows(&self.key.filter.user_ids, account.user_id.as_deref().unwrap_or_default())
-            && self.admits_of_any_user(account)
+            && self.admits_ignoring_user(account)
     }
 
     /// Like [`Self::admits`], but ignores the filter by user: for rows that do not name their users. A member's rows
     /// have their user by now, or the view hides them.
-    pub(crate) fn admits_of_any_user(&self, account: &ConnectedAccount) -> bool {
+    pub(crate) fn admits_ignoring_user(&self, account: &ConnectedAccount) -> bool {
         let AccountFilter {
             ids,
             toolkits,

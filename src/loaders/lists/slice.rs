@@ -54,9 +54,9 @@ pub(crate) struct Row {
 pub(crate) struct ScanRun {
     pub(crate) rows: Vec<Row>,
     /// Whether more items follow in the direction of the read.
-    pub(crate) more: bool,
+    pub(crate) has_more: bool,
     /// Whether there are items in the opposite direction.
-    pub(crate) behind: bool,
+    pub(crate) has_rows_behind: bool,
     pub(crate) total_items: Option<u64>,
     /// Number of rows of the scan up to the last of `rows`; 0 if unknown.
     pub(crate) rows_seen: u64,
@@ -69,8 +69,8 @@ impl ScanRun {
     pub(crate) fn empty() -> Self {
         Self {
             rows: Vec::new(),
-            more: false,
-            behind: false,
+            has_more: false,
+            has_rows_behind: false,
             total_items: None,
             rows_seen: 0,
             is_complete: true,
@@ -79,7 +79,7 @@ impl ScanRun {
     }
 
     /// Records that the run contains a page with this freshness.
-    pub(crate) fn reads(&mut self, page: Freshness) {
+    pub(crate) fn add_freshness(&mut self, page: Freshness) {
         self.freshness = Freshness::of(self.freshness.into_iter().chain([page]));
     }
 }
@@ -93,12 +93,13 @@ impl Slice {
         direction: Direction,
         run: ScanRun,
     ) -> Self {
-        let ScanRun { mut rows, more, behind, total_items, rows_seen, is_complete, freshness } = run;
+        let ScanRun { mut rows, has_more, has_rows_behind, total_items, rows_seen, is_complete, freshness } =
+            run;
         let (has_next, has_previous) = match direction {
-            Direction::Forward => (more, behind),
+            Direction::Forward => (has_more, has_rows_behind),
             Direction::Backward => {
                 rows.reverse();
-                (behind, more)
+                (has_rows_behind, has_more)
             }
         };
         let ids = lists.id_key(&list);

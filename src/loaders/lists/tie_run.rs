@@ -42,7 +42,7 @@ impl TieRun {
     /// them is recognized.
     pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount, is_ordered: bool) -> Ties {
         let micros = scan.order_micros(account);
-        let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.runs_past(row, run));
+        let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.precedes(row, run));
         let recent = (!is_ordered).then(|| self.recent.clone());
         let ties = self.step(&account.id, micros, is_past);
         recent.unwrap_or(ties)
@@ -87,6 +87,6 @@ mod tests {
         assert_eq!(step("ca_late", 3, true), (0, false));
         assert_eq!(step("ca_c", 5, false), (2, true));
         assert_eq!(step("ca_d", 6, false), (0, true));
-        assert!(run.ties.holds("ca_d") && !run.ties.holds("ca_c"));
+        assert!(run.ties.contains("ca_d") && !run.ties.contains("ca_c"));
     }
 }

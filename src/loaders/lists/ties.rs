@@ -27,7 +27,7 @@ impl Ties {
     /// Preceding rows that are not known.
     pub(super) const UNKNOWN: Self = Self { hashes: Vec::new(), is_whole: false };
 
-    pub(crate) fn holds(&self, id: &str) -> bool {
+    pub(crate) fn contains(&self, id: &str) -> bool {
         !self.hashes.is_empty() && self.hashes.contains(&hash(id))
     }
 

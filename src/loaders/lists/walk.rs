@@ -40,7 +40,7 @@ pub(crate) struct PageWalk<'l> {
     uncached: Option<Uncached>,
     cursors_seen: HashSet<Option<Arc<str>>>,
     ids_seen: HashSet<Box<str>>,
-    before: NoveltyCheck,
+    novelty: NoveltyCheck,
     order: OrderCheck,
     pages_read: usize,
     restarts: usize,
@@ -69,18 +69,18 @@ struct NoveltyCheck {
 
 impl NoveltyCheck {
     /// Whether too many consecutive pages had no new items.
-    fn leads_nowhere(&mut self, page: &Arc<Page>) -> bool {
+    fn repeats_too_often(&mut self, page: &Arc<Page>) -> bool {
         let Some(last) = self.last.replace(Arc::clone(page)) else {
             return false;
         };
         self.ids.extend(last.items.iter().map(|account| account.id.clone()));
         let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
         // A page whose rows were all filtered out is not a repeated page.
-        let is_in_vain = match page.items.is_empty() {
+        let is_repeated = match page.items.is_empty() {
             true => page.rows_sent == 0,
             false => page.items.iter().all(is_known),
         };
-        self.repeated = if is_in_vain { self.repeated + 1 } else { 0 };
+        self.repeated = if is_repeated { self.repeated + 1 } else { 0 };
         self.repeated >= REPEATED_PAGES_MAX
     }
 }
@@ -99,12 +99,12 @@ impl OrderCheck {
     fn add(&mut self, scan: &Scan, page: &Page, ids_seen: &HashSet<Box<str>>) -> bool {
         for row in page.items.iter().filter(|row| !ids_seen.contains(&row.id)) {
             let Some(time) = scan.order_micros(row) else { continue };
-            if self.last.is_some_and(|last| scan.runs_past(time, last)) {
+            if self.last.is_some_and(|last| scan.precedes(time, last)) {
                 self.is_ordered = false;
             }
             self.last = Some(time);
         }
-        self.is_ordered &= scan.is_order_of(page);
+        self.is_ordered &= scan.is_page_ordered(page);
         self.is_ordered
     }
 }
@@ -141,7 +141,7 @@ impl WalkPage {
         cursor: Option<Arc<str>>,
         Cached { value: page, freshness }: Cached<Arc<Page>>,
     ) -> Self {
-        let is_ordered = scan.is_order_of(&page);
+        let is_ordered = scan.is_page_ordered(&page);
         Self { cursor, page, freshness, is_ordered, is_restart: false }
     }
 }
@@ -175,7 +175,7 @@ impl<'l> PageWalk<'l> {
         stale_policy: StalePolicy,
     ) -> Self {
         let next = WalkState::At(cursor);
-        let (cursors_seen, ids_seen, before) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
+        let (cursors_seen, ids_seen, novelty) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
         Self {
             lists,
             scan,
@@ -184,7 +184,7 @@ impl<'l> PageWalk<'l> {
             uncached: None,
             cursors_seen,
             ids_seen,
-            before,
+            novelty,
             order: OrderCheck::NEW,
             pages_read: 0,
             restarts: 0,
@@ -225,11 +225,11 @@ impl<'l> PageWalk<'l> {
             if read.freshness.state == FreshnessState::Fresh {
                 self.stale_policy = StalePolicy::RequireFresh;
             }
-            let leads_nowhere = self.before.leads_nowhere(&read.value);
+            let repeats_too_often = self.novelty.repeats_too_often(&read.value);
             self.next = match &read.value.next_cursor {
                 None if read.value.has_unreadable_cursor => WalkState::Cut,
                 None => WalkState::End,
-                Some(_) if leads_nowhere => WalkState::Cut,
+                Some(_) if repeats_too_often => WalkState::Cut,
                 Some(next) => WalkState::At(Some(Arc::clone(next))),
             };
             let is_restart = std::mem::take(&mut self.is_restart);
@@ -255,7 +255,7 @@ impl<'l> PageWalk<'l> {
         self.next = WalkState::At(None);
         (self.restarts, self.is_restart) = (self.restarts + 1, true);
         (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
-        (self.before, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
+        (self.novelty, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
         self.order = OrderCheck::NEW;
         if !is_first {
             // The cached pages' times are of this clock too.
@@ -269,7 +269,7 @@ impl<'l> PageWalk<'l> {
     }
 
     /// Whether there may be another page.
-    pub(crate) fn goes_on(&self) -> bool {
+    pub(crate) fn may_have_more(&self) -> bool {
         matches!(self.next, WalkState::At(_))
     }
 

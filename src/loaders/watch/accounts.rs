@@ -124,8 +124,8 @@ impl AccountPoller {
                 return Ok(read);
             }
         }
-        read.is_whole = !walk.goes_on() && !walk.was_cut();
-        read.is_capped = walk.goes_on() || walk.was_capped();
+        read.is_whole = !walk.may_have_more() && !walk.was_cut();
+        read.is_capped = walk.may_have_more() || walk.was_capped();
         Ok(read)
     }
 }
@@ -136,8 +136,8 @@ impl Poller for AccountPoller {
 
     fn for_view(&self, view: &View) -> Option<Self> {
         let Reader { credential, view: polled, .. } = &self.scan.reader;
-        let hides_users = self.sources.lists.are_users_hidden(&credential.fingerprint());
-        (hides_users && polled.is_full() && !view.is_full())
+        let are_users_hidden = self.sources.lists.are_users_hidden(&credential.fingerprint());
+        (are_users_hidden && polled.is_full() && !view.is_full())
             .then(|| Self::new(Arc::clone(&self.sources), credential.clone(), view.clone(), self.pages_max))
     }
 
