@@ -73,18 +73,18 @@ impl AccountLists {
         query: &CountQuery,
         parents: Vec<Parent>,
     ) -> HashMap<Parent, Result<Counts, UpstreamError>> {
-        Counting { lists: self, reader, query }.run(parents).await
+        MultiParentCount { lists: self, reader, query }.run(parents).await
     }
 }
 
 /// Count of one query for many parents.
-struct Counting<'a> {
+struct MultiParentCount<'a> {
     lists: &'a AccountLists,
     reader: &'a Reader,
     query: &'a CountQuery,
 }
 
-impl Counting<'_> {
+impl MultiParentCount<'_> {
     fn list(&self, parent: &Parent) -> Scan {
         let filter = parent.narrow(&self.query.filter);
         Scan::new(self.reader.clone(), filter, self.query.order).without_users()
@@ -94,7 +94,7 @@ impl Counting<'_> {
         let mut counted = HashMap::new();
         let mut unknown = Vec::new();
         for parent in parents {
-            match self.known(&parent).await {
+            match self.available_counts(&parent).await {
                 Some(counts) => drop(counted.insert(parent, Ok(counts))),
                 None => unknown.push(parent),
             }
@@ -109,15 +109,15 @@ impl Counting<'_> {
             }
             Ok(None) => {
                 let is_affordable =
-                    unknown.len() * self.calls_each() <= self.lists.settings().count_calls_max;
-                let each = unknown.into_iter().map(|parent| async move {
+                    unknown.len() * self.calls_per_parent() <= self.lists.settings().count_calls_max;
+                let reads = unknown.into_iter().map(|parent| async move {
                     let counts = match is_affordable {
-                        true => self.call(&parent).await,
+                        true => self.read_numbers(&parent).await,
                         false => Ok(Counts::default()),
                     };
                     (parent, counts)
                 });
-                counted.extend(stream::iter(each).buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
+                counted.extend(stream::iter(reads).buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
             }
         }
         counted
@@ -132,15 +132,15 @@ impl Counting<'_> {
     }
 
     /// Returns the number of calls for one parent, at one call for each number.
-    fn calls_each(&self) -> usize {
+    fn calls_per_parent(&self) -> usize {
         1 + if self.query.by_status { self.statuses().len() } else { 0 }
     }
 
     /// Returns the numbers that are available without a call.
-    async fn known(&self, parent: &Parent) -> Option<Counts> {
+    async fn available_counts(&self, parent: &Parent) -> Option<Counts> {
         let list = self.list(parent);
         if list.key.filter.matches_nothing() {
-            return Some(self.of(std::iter::empty(), None));
+            return Some(self.count_accounts(std::iter::empty(), None));
         }
         for scan in [list.clone(), list.opposite()] {
             if let Some(cached) = self.lists.cached_first_page(&scan).await
@@ -149,19 +149,19 @@ impl Counting<'_> {
                 && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
                 && page.items.len() == page.rows_sent
             {
-                return Some(self.of(page.items.iter(), Some(cached.freshness)));
+                return Some(self.count_accounts(page.items.iter(), Some(cached.freshness)));
             }
         }
         let Cached { value: total, freshness } = self.lists.cached_total(&list).await?;
         match total {
             _ if !self.query.by_status => Some(Counts { total, by_status: None, freshness: Some(freshness) }),
-            Some(0) => Some(self.of(std::iter::empty(), Some(freshness))),
+            Some(0) => Some(self.count_accounts(std::iter::empty(), Some(freshness))),
             _ => None,
         }
     }
 
     /// Counts the accounts of a complete list.
-    fn of<'a>(
+    fn count_accounts<'a>(
         &self,
         accounts: impl Iterator<Item = &'a SharedAccount>,
         freshness: Option<Freshness>,
@@ -182,7 +182,7 @@ impl Counting<'_> {
         &self,
         parents: &[Parent],
     ) -> Result<Option<HashMap<Parent, Counts>>, UpstreamError> {
-        let calls = parents.len() * self.calls_each();
+        let calls = parents.len() * self.calls_per_parent();
         let are_users = matches!(parents, [Parent::User(_), _, ..]);
         if calls <= 1 || (are_users && self.lists.are_users_hidden(&self.reader.credential.fingerprint())) {
             return Ok(None);
@@ -221,11 +221,11 @@ impl Counting<'_> {
             return Ok(None);
         }
         let counts = parents.iter().map(|parent| {
-            let own: Vec<SharedAccount> =
+            let parent_accounts: Vec<SharedAccount> =
                 accounts.iter().filter(|account| parent.owns(account)).map(Arc::clone).collect();
-            let counts = self.of(own.iter(), freshness);
+            let counts = self.count_accounts(parent_accounts.iter(), freshness);
             if let Some(freshness) = freshness.filter(|_| *parent != Parent::Project) {
-                self.lists.cache_whole_list(&self.list(parent), own, freshness, problems.clone());
+                self.lists.cache_whole_list(&self.list(parent), parent_accounts, freshness, problems.clone());
             }
             (parent.clone(), counts)
         });
@@ -233,13 +233,13 @@ impl Counting<'_> {
     }
 
     /// Reads each number with one call of page size 1.
-    async fn call(&self, parent: &Parent) -> Result<Counts, UpstreamError> {
+    async fn read_numbers(&self, parent: &Parent) -> Result<Counts, UpstreamError> {
         let list = self.list(parent);
         let Cached { value: total, mut freshness } = self.lists.total(&list).await?;
         let (Some(total), true) = (total, self.query.by_status) else {
             return Ok(Counts { total, by_status: None, freshness: Some(freshness) });
         };
-        let of_status = |status: AccountStatus| {
+        let status_total = |status: AccountStatus| {
             let mut filter = list.key.filter.clone();
             let scan = FilterValues::one("statuses", status.as_str()).map(|value| {
                 filter.statuses = Some(value);
@@ -250,9 +250,9 @@ impl Counting<'_> {
                 Ok::<_, UpstreamError>((status, Some(self.lists.total(&scan).await?)))
             }
         };
-        let calls = self.statuses().into_iter().map(of_status).collect::<Vec<_>>();
+        let calls = self.statuses().into_iter().map(status_total).collect::<Vec<_>>();
         let totals: Vec<_> = stream::iter(calls).buffered(CALLS_AT_ONCE).try_collect().await?;
-        let mut by_status = self.of(std::iter::empty(), None).by_status.unwrap_or_default();
+        let mut by_status = self.count_accounts(std::iter::empty(), None).by_status.unwrap_or_default();
         let (mut sum, mut newest) = (0, freshness.fetched_at);
         for (status, counted) in totals {
             newest = counted.as_ref().map_or(newest, |counted| newest.max(counted.freshness.fetched_at));
@@ -271,10 +271,10 @@ impl Counting<'_> {
         let is_consistent = self.query.filter.statuses.is_none() || sum == total;
         // Totals that were read at different times may differ because the list changed. Their difference is then not a
         // number of accounts with unknown statuses.
-        let is_of_same_time = sum == total
+        let were_read_together = sum == total
             || newest.duration_since(freshness.fetched_at)
                 <= jiff::SignedDuration::from_secs(SAME_TIME_SECONDS);
-        let by_status = by_status.filter(|_| is_consistent && is_of_same_time);
+        let by_status = by_status.filter(|_| is_consistent && were_read_together);
         Ok(Counts { total: Some(total), by_status, freshness: Some(freshness) })
     }
 }

@@ -136,11 +136,11 @@ impl MultiParentRead<'_> {
         let groups = parents.len().div_ceil(group_max);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {
-            let of_users = matches!(group.first(), Some(Parent::User(_)));
+            let are_users = matches!(group.first(), Some(Parent::User(_)));
             let joined = self.scan(&Parent::union(group));
-            let joined = if of_users { joined.without_users() } else { joined };
+            let joined = if are_users { joined.without_users() } else { joined };
             let page = self.lists.page(&joined, None, StalePolicy::AllowStale).await;
-            let hides_parents = of_users
+            let hides_parents = are_users
                 && page.as_ref().is_ok_and(|page| self.lists.detect_hidden_users(&joined, &page.value));
             (group, page, hides_parents)
         });

@@ -4,8 +4,8 @@
 //! the scan in the opposite order.
 //!
 //! Without a cursor, a page is read from the start of the scan that begins at the requested end. With a cursor, the
-//! read stays in the scan that created the cursor. It goes *along* the scan to get the rows after the cursor's item. It
-//! goes *against* the scan to get the rows before the item: first those on the item's own page, then those on preceding
+//! read stays in the scan that created the cursor. `read_after` follows the scan to the rows after the cursor's item.
+//! `read_before` returns the rows before the item: first those on the item's own page, then those on preceding
 //! pages. A client that pages from one end therefore always sees one order, even among rows with the same timestamp.
 
 use std::collections::{HashSet, VecDeque};
@@ -129,13 +129,17 @@ impl ScanReader<'_> {
         trusts_times: bool,
     ) -> Result<RunResult, UpstreamError> {
         let track = |cursor| CursorTracker::new(cursor, self.scan_direction);
-        let beginning = || {
-            let ties = anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind);
-            let seen = anchor.map_or(0, |cursor| cursor.seen);
-            (anchor.map(track), self.bound.map(track), ties, seen, ScanRun::empty(), false)
+        let initial_state = || ForwardState {
+            tracker: anchor.map(track),
+            bound: self.bound.map(track),
+            ties: anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind),
+            seen: anchor.map_or(0, |cursor| cursor.seen),
+            run: ScanRun::empty(),
+            has_unread: false,
         };
         let is_counted = anchor.is_none_or(|cursor| cursor.seen > 0);
-        let (mut tracker, mut bound, mut ties, mut seen, mut run, mut has_unread) = beginning();
+        let ForwardState { mut tracker, mut bound, mut ties, mut seen, mut run, mut has_unread } =
+            initial_state();
         let mut is_ordered = anchor.is_none_or(|cursor| cursor.order_micros.is_some());
         let mut has_expired = false;
         loop {
@@ -150,12 +154,12 @@ impl ScanReader<'_> {
                 Err(error) => return Err(error),
             };
             if step.is_restart {
-                (tracker, bound, ties, seen, run, has_unread) = beginning();
+                ForwardState { tracker, bound, ties, seen, run, has_unread } = initial_state();
             }
             let was_ordered = is_ordered;
             is_ordered &= step.is_ordered;
-            // Either the pages are of different states of the list, or the upstream orders otherwise than asked. A walk
-            // over present pages from the first one shows which, and every row before the item.
+            // Either the pages are of different states of the list, or the upstream does not use the requested order. A
+            // walk over current pages from the first one shows which, and reads every row before the item.
             if trusts_times && anchor.is_some() && was_ordered && !is_ordered {
                 return Ok(RunResult::Unordered);
             }
@@ -197,8 +201,9 @@ impl ScanReader<'_> {
             }
             if run.rows.len() == self.size && walk.may_have_more() {
                 // More rows are certain only with a next cursor and a total that is not reached yet.
-                let by_total = is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
-                if by_total || !self.has_more_selected {
+                let total_shows_more =
+                    is_counted && run.total_items.is_some_and(|total| u64::from(seen) < total);
+                if total_shows_more || !self.has_more_selected {
                     run.has_more = true;
                     return Ok(RunResult::Read(run));
                 }
@@ -225,7 +230,7 @@ impl ScanReader<'_> {
 
     /// Reads the rows before a cursor's item, nearest first.
     async fn read_before(&self, cursor: &Cursor) -> Result<ScanRun, UpstreamError> {
-        let enough = self.size + usize::from(self.has_more_selected);
+        let needed_rows = self.size + usize::from(self.has_more_selected);
         let mut start = cursor.page.clone();
         let mut pages = ReversePages::new(self);
         loop {
@@ -239,7 +244,7 @@ impl ScanReader<'_> {
                     let is_enough = match preceding.is_item_reached {
                         true => {
                             preceding.is_bound_found
-                                || (preceding.rows.len() >= enough && !preceding.may_contain_bound)
+                                || (preceding.rows.len() >= needed_rows && !preceding.may_contain_bound)
                         }
                         false => true,
                     };
@@ -277,21 +282,23 @@ impl ScanReader<'_> {
         cursor: &Cursor,
         start: Option<Arc<str>>,
     ) -> Result<PrecedingRows, UpstreamError> {
-        let keep = self.size + 1;
-        let begin = |is_from_start| {
-            let tracker = CursorTracker::new(cursor, self.scan_direction);
-            let bound = self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction));
-            let ties = match is_from_start {
+        let rows_max = self.size + 1;
+        let initial_state = |is_from_start| BackwardState {
+            tracker: CursorTracker::new(cursor, self.scan_direction),
+            bound: self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction)),
+            ties: match is_from_start {
                 true => TieRun::at_the_beginning(),
                 false => TieRun::in_the_midst(),
-            };
-            (tracker, bound, ties, PrecedingRows { is_from_start, ..Default::default() }, 0_u32)
+            },
+            preceding: PrecedingRows { is_from_start, ..Default::default() },
+            seen: 0,
         };
-        let (mut tracker, mut bound, mut ties, mut preceding, mut seen) = begin(start.is_none());
+        let BackwardState { mut tracker, mut bound, mut ties, mut preceding, mut seen } =
+            initial_state(start.is_none());
         let mut walk = PageWalk::from(self.lists, self.scan, start, StalePolicy::RequireFresh);
         while let Some(step) = walk.step().await? {
             if step.is_restart {
-                (tracker, bound, ties, preceding, seen) = begin(true);
+                BackwardState { tracker, bound, ties, preceding, seen } = initial_state(true);
             }
             let is_counted = preceding.is_from_start;
             preceding.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
@@ -319,7 +326,7 @@ impl ScanReader<'_> {
                         continue;
                     }
                 }
-                if preceding.rows.len() == keep {
+                if preceding.rows.len() == rows_max {
                     preceding.rows.pop_front();
                 }
                 let seen = if is_counted { seen } else { 0 };
@@ -359,6 +366,29 @@ impl ScanReader<'_> {
         }
         Ok(None)
     }
+}
+
+/// The state of reading forward from a cursor's item. It starts again if the walk restarts.
+struct ForwardState<'r> {
+    /// Finds the item of the cursor.
+    tracker: Option<CursorTracker<'r>>,
+    /// Finds the item at which the read stops.
+    bound: Option<CursorTracker<'r>>,
+    ties: TieRun,
+    /// The number of rows so far, from the start of the scan if that is known.
+    seen: u32,
+    run: ScanRun,
+    /// Whether a page had rows that could not be read.
+    has_unread: bool,
+}
+
+/// The state of reading up to a cursor's item. It starts again if the walk restarts.
+struct BackwardState<'r> {
+    tracker: CursorTracker<'r>,
+    bound: Option<CursorTracker<'r>>,
+    ties: TieRun,
+    preceding: PrecedingRows,
+    seen: u32,
 }
 
 /// The outcome of reading the pages of a walk.

@@ -35,11 +35,11 @@ impl RowPosition {
 pub(crate) struct CursorTracker<'c> {
     cursor: &'c Cursor,
     /// Whether the cursor was created in a scan of the same direction.
-    same_direction: bool,
+    is_same_direction: bool,
     /// Whether the item's own page was read.
-    page_met: bool,
+    was_page_read: bool,
     /// Whether the item, one of its remembered ties, or a row after it was read.
-    passed: bool,
+    is_item_passed: bool,
     /// Whether the upstream returned rows in another order than requested. Timestamps are then ignored.
     is_unordered: bool,
 }
@@ -48,16 +48,16 @@ impl<'c> CursorTracker<'c> {
     pub(crate) fn new(cursor: &'c Cursor, scan_direction: ScanDirection) -> Self {
         Self {
             cursor,
-            same_direction: cursor.scan_direction == scan_direction,
-            page_met: false,
-            passed: false,
+            is_same_direction: cursor.scan_direction == scan_direction,
+            was_page_read: false,
+            is_item_passed: false,
             is_unordered: false,
         }
     }
 
     /// Whether timestamps are of no use, and neither the item, its ties nor its page were found.
     pub(crate) fn is_lost(&self) -> bool {
-        self.item_micros().is_none() && !self.passed && !self.page_met
+        self.item_micros().is_none() && !self.is_item_passed && !self.was_page_read
     }
 
     fn item_micros(&self) -> Option<i64> {
@@ -74,8 +74,8 @@ impl<'c> CursorTracker<'c> {
     ) -> RowPosition {
         self.is_unordered |= !step.is_ordered;
         let position = self.compare(scan, step, index, account);
-        self.passed |= position.is_reached() || self.borders(scan, account);
-        self.page_met |= step.cursor == self.cursor.page;
+        self.is_item_passed |= position.is_reached() || self.is_item_or_tie(scan, account);
+        self.was_page_read |= step.cursor == self.cursor.page;
         position
     }
 
@@ -103,12 +103,14 @@ impl<'c> CursorTracker<'c> {
         account: &ConnectedAccount,
     ) -> RowPosition {
         let has_timestamps = scan.order_micros(account).is_some() && self.item_micros().is_some();
-        let after = |is_after| if is_after { RowPosition::After } else { RowPosition::Before };
-        match (self.is_remembered(account), self.same_direction) {
-            (true, same_direction) => after(!same_direction),
-            (false, same_direction) if has_timestamps && self.cursor.ties.is_whole => after(same_direction),
-            _ if self.passed => RowPosition::After,
-            (false, true) => self.is_behind(scan, step, index).map_or(RowPosition::Unsure, after),
+        let after_if = |is_after| if is_after { RowPosition::After } else { RowPosition::Before };
+        match (self.is_remembered(account), self.is_same_direction) {
+            (true, is_same_direction) => after_if(!is_same_direction),
+            (false, is_same_direction) if has_timestamps && self.cursor.ties.is_whole => {
+                after_if(is_same_direction)
+            }
+            _ if self.is_item_passed => RowPosition::After,
+            (false, true) => self.is_behind(scan, step, index).map_or(RowPosition::Unsure, after_if),
             (false, false) => RowPosition::Unsure,
         }
     }
@@ -118,7 +120,7 @@ impl<'c> CursorTracker<'c> {
     }
 
     /// Whether a row is the item or a remembered tie whose timestamp has not changed since.
-    fn borders(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
+    fn is_item_or_tie(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
         let is_known = account.id == self.cursor.id || self.is_remembered(account);
         let item = self.item_micros();
         is_known && (item.is_none() || scan.order_micros(account) == item)
@@ -126,11 +128,13 @@ impl<'c> CursorTracker<'c> {
 
     /// Whether a row comes after the item or its remembered ties on the page; `None` if the page does not show it.
     fn is_behind(&self, scan: &Scan, step: &WalkPage, index: usize) -> Option<bool> {
-        let Cursor { page, index: was_at, ties, .. } = self.cursor;
-        match step.page.items.iter().position(|account| self.borders(scan, account)) {
+        let Cursor { page, index: former_index, ties, .. } = self.cursor;
+        match step.page.items.iter().position(|account| self.is_item_or_tie(scan, account)) {
             Some(border) => Some(index > border),
-            None if step.cursor == *page => Some(index >= usize::from(*was_at).saturating_sub(ties.len())),
-            None => self.page_met.then_some(true),
+            None if step.cursor == *page => {
+                Some(index >= usize::from(*former_index).saturating_sub(ties.len()))
+            }
+            None => self.was_page_read.then_some(true),
         }
     }
 }

@@ -6,7 +6,7 @@
 //! occur twice are skipped by [`PageWalk::is_new`]: the upstream's list changes while it is read, so rows and pages may
 //! repeat (docs/upstreams.md#composio-paging).
 //!
-//! An upstream may order otherwise than asked. [`WalkPage::is_ordered`] compares the rows with all rows of the walk so
+//! An upstream may not use the requested order. [`WalkPage::is_ordered`] compares the rows with all rows of the walk so
 //! far, apart from repeated ones.
 //!
 //! A cursor can expire between two pages. The upstream's documentation does not name the status for it
@@ -95,7 +95,7 @@ struct OrderCheck {
 impl OrderCheck {
     const NEW: Self = Self { last: None, is_ordered: true };
 
-    /// Whether all rows so far are in order, as far as they have a time. Rows of earlier pages may repeat.
+    /// Adds a page. Returns whether all rows so far that have a time are in order. Rows of earlier pages may repeat.
     fn add(&mut self, scan: &Scan, page: &Page, ids_seen: &HashSet<Box<str>>) -> bool {
         for row in page.items.iter().filter(|row| !ids_seen.contains(&row.id)) {
             let Some(time) = scan.order_micros(row) else { continue };
