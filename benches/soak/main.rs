@@ -96,7 +96,7 @@ async fn soak(time: Duration, seed: u64) -> usize {
             };
             upstreams.set_fault(upstream, trouble);
         }
-        upstreams.sandbox.drift(!is_calm && rng.usize(..10) == 0);
+        upstreams.sandbox.set_drift(!is_calm && rng.usize(..10) == 0);
     }
     for client in clients {
         client.abort();

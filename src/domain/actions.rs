@@ -42,7 +42,7 @@ impl Action {
 
     /// Returns the action of that name.
     #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.name() == name)
     }
 }
@@ -145,7 +145,7 @@ impl UserError {
 
     /// Adds the account whose current state explains the error.
     #[must_use]
-    pub fn about(self, account: impl Into<Box<str>>) -> Self {
+    pub fn with_account(self, account: impl Into<Box<str>>) -> Self {
         Self { account: Some(account.into()), ..self }
     }
 }

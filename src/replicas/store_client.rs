@@ -70,15 +70,17 @@ impl StoreClient {
 }
 
 /// Pings the store until it responds in time, then marks it as available.
-async fn wait_for_recovery(inner: Weak<StoreClient>) {
-    let Some(mut delay) = inner.upgrade().map(|inner| inner.availability.first_ping_delay()) else { return };
+async fn wait_for_recovery(client: Weak<StoreClient>) {
+    let Some(mut delay) = client.upgrade().map(|client| client.availability.first_ping_delay()) else {
+        return;
+    };
     loop {
         tokio::time::sleep(delay).await;
         delay = PING_INTERVAL;
-        let Some(inner) = inner.upgrade() else { return };
-        let response = tokio::time::timeout(inner.settings.timeout(), inner.store.ping()).await;
+        let Some(client) = client.upgrade() else { return };
+        let response = tokio::time::timeout(client.settings.timeout(), client.store.ping()).await;
         if matches!(response, Ok(Ok(()) | Err(StoreError::Refused))) {
-            inner.availability.mark_available();
+            client.availability.mark_available();
             tracing::debug!("Redis is reachable again; shared state is in use");
             return;
         }

@@ -251,7 +251,7 @@ fn has_alias(account: &Account, toolkit: &str, user_id: &str, alias: Option<&str
 impl Sandbox {
     /// Returns the number of the next link.
     fn next_link(&self) -> u64 {
-        self.inner.links.next()
+        self.inner.links.next_number()
     }
 
     /// Changes one account, if it still exists.

@@ -20,24 +20,24 @@ pub(super) struct Link {
 /// Unused links by token.
 #[derive(Default)]
 pub(super) struct Links {
-    open: Mutex<HashMap<String, Link>>,
+    unused: Mutex<HashMap<String, Link>>,
     count: AtomicU64,
 }
 
 impl Links {
     pub(super) fn add(&self, token: String, link: Link) {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(token, link);
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).insert(token, link);
     }
 
-    pub(super) fn next(&self) -> u64 {
+    pub(super) fn next_number(&self) -> u64 {
         self.count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(super) fn get(&self, token: &str) -> Option<Link> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).get(token).cloned()
     }
 
     pub(super) fn take(&self, token: &str) -> Option<Link> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(token)
+        self.unused.lock().unwrap_or_else(PoisonError::into_inner).remove(token)
     }
 }

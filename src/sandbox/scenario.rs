@@ -55,7 +55,7 @@ impl Scenario {
                 let documented = Fault { retry_after: Some(30), body: FaultBody::Documented, ..limited };
                 sandbox.emulate(EmulatedUpstream::Composio, Some(documented));
             }
-            Self::Drift => sandbox.drift(true),
+            Self::Drift => sandbox.set_drift(true),
         }
     }
 }

@@ -70,8 +70,8 @@ impl Sandbox {
         self.inner.faults.set_standing(upstream, fault);
     }
 
-    /// Enables schema drift: new fields and enum values, missing optional fields, one unusable row per page.
-    pub fn drift(&self, on: bool) {
+    /// Enables or disables schema drift: new fields and enum values, missing optional fields, one unusable row per page.
+    pub fn set_drift(&self, on: bool) {
         self.inner.drift.store(on, Ordering::Relaxed);
     }
 

@@ -116,7 +116,7 @@ async fn unreadable_parts_are_counted_by_rule() {
         (clients.providers.counts().problems, clients.accounts.counts().problems),
         (count(&[]), count(&[]))
     );
-    clients.sandbox.drift(true);
+    clients.sandbox.set_drift(true);
     for times in 1..=2 {
         clients.list(Purpose::Needed).await.unwrap();
         clients.page(Purpose::Needed).await.unwrap();

@@ -229,7 +229,7 @@ impl Write<'_> {
             self.expire().await;
             let (account, is_current) = self.find(id).await?;
             if is_current && self.request.is_applied(Some(&account)) {
-                return Err(error.about(id).into());
+                return Err(error.with_account(id).into());
             }
         }
         let (client, credential) = (self.context.sources.lists.client(), &self.reader.credential);
@@ -261,7 +261,7 @@ impl Write<'_> {
         options: &LinkOptions,
     ) -> Result<ActionResult, ActionError> {
         let user_id = match (account.user_id.as_deref(), options.user_id.as_deref()) {
-            (Some(owner), Some(asked)) if owner != asked => {
+            (Some(owner), Some(requested)) if owner != requested => {
                 let message = "`userId` is not the user of this account. Leave it out.";
                 return Err(UserError::new(UserErrorCode::InvalidUserId, "userId", message).into());
             }

@@ -156,7 +156,7 @@ pub(super) fn unknown(request: &ActionRequest, account: Option<&ConnectedAccount
     };
     let error = UserError::new(UserErrorCode::ActionOutcomeUnknown, None, message);
     match account {
-        Some(account) => error.about(account.id.clone()),
+        Some(account) => error.with_account(account.id.clone()),
         None => error,
     }
 }
@@ -209,7 +209,7 @@ pub(super) fn refusal(request: &ActionRequest, id: Option<&str>, error: Upstream
         _ => return ActionError::Upstream(error),
     };
     match id {
-        Some(id) if !is_link => user_error.about(id).into(),
+        Some(id) if !is_link => user_error.with_account(id).into(),
         _ => user_error.into(),
     }
 }

@@ -48,7 +48,7 @@ impl TryFrom<String> for MemberActions {
     fn try_from(text: String) -> Result<Self, String> {
         let action = |name: &str| {
             let names = || Action::ALL.map(Action::name).join(", ");
-            Action::named(name)
+            Action::from_name(name)
                 .ok_or_else(|| format!("`{name}` is not an action. The actions are {}", names()))
         };
         parts(&text).map(action).collect::<Result<_, _>>().map(Self)

@@ -229,7 +229,7 @@ async fn traffic(measured: &MeasuredGraph) {
             >())))
             .now_or_never(),
     );
-    measured.sandbox.drift(true);
+    measured.sandbox.set_drift(true);
     measured.send("mutation Again { refresh { retryAt } }").await;
     measured.send(query).await;
     let down = Fault { status: Some(StatusCode::SERVICE_UNAVAILABLE), ..Fault::default() };

@@ -248,7 +248,7 @@ async fn recovered_page_has_no_problems() {
     let world = drifting();
     let query = "{ connectedAccounts(first: 1) { nodes { id } } }";
     assert_eq!(problem_lines(&response_as(&world, tenant_a(), query).await), ACCOUNT_PROBLEMS);
-    world.sandbox.drift(false);
+    world.sandbox.set_drift(false);
     assert_eq!(
         problem_lines(&response_as(&world, tenant_a(), query).await),
         ACCOUNT_PROBLEMS,

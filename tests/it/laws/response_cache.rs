@@ -202,7 +202,7 @@ async fn check_cached_responses(steps: Vec<Step>, page_rows: usize) -> usize {
                 world.sandbox.emulate(upstream, Some(Fault::parse(fault).unwrap()))
             }
             Step::Recover(upstream) => world.sandbox.emulate(upstream, None),
-            Step::Drift(drifts) => world.sandbox.drift(drifts),
+            Step::Drift(drifts) => world.sandbox.set_drift(drifts),
             Step::Expire => world.expire(&tenant_a()),
         }
         settle().await;

@@ -123,7 +123,7 @@ async fn drift_adds_fields_statuses_and_one_unusable_row() {
     let rows = sandbox_client.leadlex("wbk_sandbox_a", "").await.json();
     assert_eq!(rows["data"]["providers"][2]["status"], "hibernating");
     assert_eq!(rows["data"]["providers"][1]["category"], json!([7]));
-    sandbox_client.sandbox.drift(false);
+    sandbox_client.sandbox.set_drift(false);
     assert_eq!(sandbox_client.items("limit=8").await, before);
 }
 
