@@ -3,8 +3,8 @@
 //! [`CursorTracker`] receives the rows of a scan one by one while `paging` reads it. It decides in three steps:
 //!
 //! 1. The timestamp by which the list is ordered. It works even if the item was removed or has moved.
-//! 2. Among rows with the item's timestamp: the ties in the cursor. Each such row is returned once, in whatever order
-//!    the upstream sends them.
+//! 2. Among rows with the item's timestamp: the ties in the cursor. Each such row is returned once, in any order
+//!    that the upstream sends them.
 //! 3. If the cursor does not remember all ties, or there are no timestamps: the index in the page. A bulk update can
 //!    set one `updated_at` on thousands of rows.
 

@@ -53,7 +53,7 @@ impl RateLimits {
         *self != Self::default()
     }
 
-    /// Returns these limits, and `other` where there is none.
+    /// Returns these limits, and those of `other` for limits that are not set.
     pub(super) fn or(self, other: Self) -> Self {
         let or = |limit: u64, other: u64| if limit > 0 { limit } else { other };
         Self {

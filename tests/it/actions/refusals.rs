@@ -149,7 +149,7 @@ async fn invalid_inputs_of_actions_are_refused_with_what_is_allowed() {
     let other = json!({ "authConfigId": "ac_gmail", "userId": "user_2" });
     assert_eq!(refused_as(&world, member("user_1"), "createConnectLink", other).await.0, "USER_NOT_ALLOWED");
     assert_eq!(world.calls(), [""; 0]);
-    let wrong_user = json!({ "id": id, "userId": "nobody" });
+    let wrong_user = json!({ "id": id, "userId": "absent_user" });
     let (code, field, message) = refused(&world, "reconnectAccount", wrong_user).await;
     assert_eq!((code.as_str(), field), ("INVALID_USER_ID", json!("userId")));
     assert!(message.contains("not the user of this account"), "{message}");

@@ -124,9 +124,9 @@ async fn a_member_receives_its_accounts_after_one_probe_an_hour() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_list_needs_no_probe() {
     let world = world();
-    let none = data_as(&world, member("nobody"), OWNERS).await;
+    let none = data_as(&world, member("absent_user"), OWNERS).await;
     assert_eq!(none["connectedAccounts"], json!({ "totalCount": 0, "nodes": [] }));
-    assert_eq!(calls(&world), [list(&["user_ids=nobody"])]);
+    assert_eq!(calls(&world), [list(&["user_ids=absent_user"])]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,7 +180,7 @@ const OF_TWO_USERS: &str = "query ($after: String) {
     connectedAccounts(first: 2, after: $after, filter: { userIds: [\"user_2\", \"user_1\"] }) {
         totalCount isComplete pageInfo { hasNextPage endCursor } edges { cursor ...E }
     }
-    last: connectedAccounts(last: 3, filter: { userIds: [\"user_1\", \"user_3\", \"nobody\"], toolkits: [\"gmail\"] }) {
+    last: connectedAccounts(last: 3, filter: { userIds: [\"user_1\", \"user_3\", \"absent_user\"], toolkits: [\"gmail\"] }) {
         edges { cursor ...E }
     }
     toolkitsBySlugs(slugs: [\"gmail\", \"slack\"]) {
@@ -221,8 +221,8 @@ async fn a_list_of_several_users_is_the_same_with_and_without_user_ids_in_its_ro
 #[tokio::test(start_paused = true)]
 async fn a_list_of_several_users_takes_one_question_per_user_and_page() {
     let world = world();
-    let query = "{ connectedAccounts(filter: { userIds: [\"user_1\", \"user_3\", \"nobody\"] }) { nodes { userId } } }";
-    let three = list(&["user_ids=nobody%2Cuser_1%2Cuser_3"]);
+    let query = "{ connectedAccounts(filter: { userIds: [\"user_1\", \"user_3\", \"absent_user\"] }) { nodes { userId } } }";
+    let three = list(&["user_ids=absent_user%2Cuser_1%2Cuser_3"]);
     for round in 0..2 {
         let data = data_as(&world, tenant_a(), query).await;
         assert_eq!(at(&data, "connectedAccounts.nodes.*.userId"), json!(["user_1", "user_3", "user_1"]));
@@ -230,7 +230,7 @@ async fn a_list_of_several_users_takes_one_question_per_user_and_page() {
         let asked = calls.iter().filter(|call| call.contains("connected_account_ids=ca_1%2Cca_3%2Cca_4"));
         let asked: Vec<_> =
             asked.map(|call| call.split('&').next().unwrap().split('?').nth(1).unwrap()).collect();
-        assert_eq!(asked, ["user_ids=nobody", "user_ids=user_1", "user_ids=user_3"], "round {round}");
+        assert_eq!(asked, ["user_ids=absent_user", "user_ids=user_1", "user_ids=user_3"], "round {round}");
         // The list, the questions, and in the first round the probe.
         assert_eq!((&calls[0], calls.len()), (&three, if round == 0 { 6 } else { 4 }), "{calls:?}");
         // Cached, with the users.
@@ -266,10 +266,10 @@ async fn users_that_were_not_needed_for_a_count_are_asked_for_when_they_are() {
 #[tokio::test(start_paused = true)]
 async fn lists_of_several_users_are_read_one_by_one() {
     let world = world();
-    let query = "{ usersByIds(ids: [\"user_1\", \"user_2\", \"user_3\", \"nobody\"]) {
+    let query = "{ usersByIds(ids: [\"user_1\", \"user_2\", \"user_3\", \"absent_user\"]) {
         id connectedAccounts(first: 5) { totalCount nodes { connectedAccountId userId } statusCounts { status count } }
     } }";
-    let users = ["nobody", "user_1", "user_2", "user_3"];
+    let users = ["absent_user", "user_1", "user_2", "user_3"];
     let each = users.map(|user| list(&[&format!("user_ids={user}")]));
     for round in 0..2 {
         let data = data_as(&world, tenant_a(), query).await;
@@ -290,7 +290,7 @@ async fn lists_of_several_users_are_read_one_by_one() {
         let mut expected = each.to_vec();
         if round == 0 {
             // The first joined list shows that Composio names no users; the probe follows it.
-            expected.push(list(&["user_ids=nobody%2Cuser_1%2Cuser_2%2Cuser_3"]));
+            expected.push(list(&["user_ids=absent_user%2Cuser_1%2Cuser_2%2Cuser_3"]));
             expected.extend(probe("ca_1"));
         }
         expected.sort_unstable();
