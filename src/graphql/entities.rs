@@ -42,10 +42,10 @@ pub(super) async fn entities(
     representations: &[Any],
 ) -> Result<Vec<Option<Result<Entity, FieldError>>>, FieldError> {
     operation(ctx).check_ids("representations", representations.len())?;
-    let each = representations.iter().enumerate().map(async |(index, Any(representation))| {
+    let results = representations.iter().enumerate().map(async |(index, Any(representation))| {
         let found = match parse(representation) {
             Ok(key) => entity(ctx, key).await?,
-            Err(refused) => Err(refused.into()),
+            Err(bad_representation) => Err(bad_representation.into()),
         };
         // The router replaces the error's path by its own, which has no index, so the error itself contains the index.
         Some(found.map_err(|error| match error {
@@ -53,7 +53,7 @@ pub(super) async fn entities(
             error => error,
         }))
     });
-    Ok(join_all(each).await)
+    Ok(join_all(results).await)
 }
 
 async fn entity(ctx: &Context<'_>, key: EntityKey) -> Option<Result<Entity, FieldError>> {
@@ -80,11 +80,11 @@ fn parse(representation: &Value) -> Result<EntityKey, BadInput> {
                 (_, slug) => ToolkitSlug::check(&slug).map(EntityKey::Toolkit),
             },
             "User" => key(&["id"]).map(|(_, id)| EntityKey::User(id)),
-            _ => Err(refused(
+            _ => Err(bad_representation(
                 "`__typename` of a representation is Provider, ConnectedAccount, Toolkit or User here.",
             )),
         },
-        _ => Err(refused("A representation is an object with its `__typename` and a key.")),
+        _ => Err(bad_representation("A representation is an object with its `__typename` and a key.")),
     }
 }
 
@@ -93,7 +93,7 @@ fn key<'n>(representation: &Value, names: &[&'n str]) -> Result<(&'n str, String
     let found = names.iter().find_map(|name| Some((*name, text(member(representation, name)?)?)));
     found.ok_or_else(|| {
         let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-        refused(format!("A representation of this type needs {}, as a text.", names.join(" or ")))
+        bad_representation(format!("A representation of this type needs {}, as a text.", names.join(" or ")))
     })
 }
 
@@ -137,6 +137,6 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn refused(sentence: impl Into<String>) -> BadInput {
+fn bad_representation(sentence: impl Into<String>) -> BadInput {
     BadInput::new(BadInputReason::BadRepresentation, sentence)
 }

@@ -40,8 +40,9 @@ impl<T: SyncFields> OutputType for Preserialized<T> {
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let budget = ByteBudget { ctx, field };
         let Some(plan) = Plan::new(ctx) else { return budget.add(resolve_container(ctx, &self.0).await?) };
-        let resolving =
-            plan.waiting().map(|field| async move { resolve(&self.0, &ctx.with_field(field)).await }.boxed());
+        let resolving = plan
+            .library_fields()
+            .map(|field| async move { resolve(&self.0, &ctx.with_field(field)).await }.boxed());
         let resolved_values = try_join_all(resolving).await?;
         budget.write(&resolved_values, |json| write(&plan, &self.0, &mut resolved_values.iter(), json))
     }
@@ -76,7 +77,7 @@ impl<T: SyncFields> OutputType for PreserializedList<T> {
         };
         let plan = &plan;
         let resolving = rows.iter().enumerate().flat_map(|(index, row)| {
-            plan.waiting().map(move |field| {
+            plan.library_fields().map(move |field| {
                 let resolved = async move {
                     let ctx = ctx.with_index(index);
                     let resolved = resolve(row, &ctx.with_field(field)).await;
@@ -114,14 +115,14 @@ impl ByteBudget<'_> {
         self.ctx.data_opt::<OperationContext>().map(|operation| &*operation.loader().stats)
     }
 
-    /// Returns the text that `write` writes. The `waited` values are part of it, and were counted before.
-    fn write(&self, waited: &[Value], write: impl FnOnce(&mut JsonWriter)) -> ServerResult<Value> {
+    /// Returns the text that `write` writes. The `resolved_values` are part of it, and were counted before.
+    fn write(&self, resolved_values: &[Value], write: impl FnOnce(&mut JsonWriter)) -> ServerResult<Value> {
         let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
         let Some(stats) = self.stats() else {
             write(&mut json);
             return Ok(json.into_value());
         };
-        let counted: usize = waited.iter().map(|value| bytes_of(value).preserialized).sum();
+        let counted: usize = resolved_values.iter().map(|value| bytes_of(value).preserialized).sum();
         let bytes_max = usize::try_from(stats.response_bytes_left()).unwrap_or(usize::MAX);
         json = json.with_limit(bytes_max.saturating_add(counted));
         write(&mut json);

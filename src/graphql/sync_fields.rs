@@ -42,7 +42,7 @@ enum Step<'a, T> {
     Scalar(fn(&T, &mut JsonWriter)),
     Objects(ObjectWriter<T>),
     /// Resolved by the library.
-    Waits(&'a Positioned<Field>),
+    ByLibrary(&'a Positioned<Field>),
 }
 
 /// The selections of one response name, which may be selected several times.
@@ -54,7 +54,7 @@ pub(super) struct Subselection<'a> {
 /// The selected fields of one response name. Validation ensures that they are the same field of the type.
 struct Selected<'a> {
     first: &'a Positioned<Field>,
-    again: Vec<&'a Positioned<Field>>,
+    repeated: Vec<&'a Positioned<Field>>,
 }
 
 impl<'a, T: SyncFields> Plan<'a, T> {
@@ -67,15 +67,20 @@ impl<'a, T: SyncFields> Plan<'a, T> {
     }
 
     /// Returns the fields that the library resolves, in their order.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &'a Positioned<Field>> {
+    pub(super) fn library_fields(&self) -> impl Iterator<Item = &'a Positioned<Field>> {
         self.steps.iter().filter_map(|(_, step)| match step {
-            Step::Waits(field) => Some(*field),
+            Step::ByLibrary(field) => Some(*field),
             _ => None,
         })
     }
 
-    /// Writes an object. `waited` writes the value of the next field that the library resolved.
-    pub(super) fn write(&self, object: &T, json: &mut JsonWriter, mut waited: impl FnMut(&mut JsonWriter)) {
+    /// Writes an object. `write_resolved` writes the value of the next field that the library resolved.
+    pub(super) fn write(
+        &self,
+        object: &T,
+        json: &mut JsonWriter,
+        mut write_resolved: impl FnMut(&mut JsonWriter),
+    ) {
         json.raw(b"{");
         for (name, step) in &self.steps {
             json.raw(name);
@@ -83,7 +88,7 @@ impl<'a, T: SyncFields> Plan<'a, T> {
                 Step::TypeName(name) => json.quoted(name.as_bytes()),
                 Step::Scalar(write) => write(object, json),
                 Step::Objects(write) => write(object, json),
-                Step::Waits(_) => waited(json),
+                Step::ByLibrary(_) => write_resolved(json),
             }
         }
         json.raw(b"}");
@@ -99,7 +104,7 @@ impl<'a> Subselection<'a> {
                 Step::TypeName(name) => Step::TypeName(name),
                 Step::Scalar(write) => Step::Scalar(write),
                 Step::Objects(write) => Step::Objects(write),
-                Step::Waits(_) => return None,
+                Step::ByLibrary(_) => return None,
             };
             Some((name, step))
         });
@@ -131,8 +136,8 @@ impl<'a> Subselection<'a> {
                     let name = field.node.response_key();
                     match selected.iter_mut().find(|known| known.first.node.response_key().node == name.node)
                     {
-                        Some(known) => known.again.push(field),
-                        None => selected.push(Selected { first: field, again: Vec::new() }),
+                        Some(known) => known.repeated.push(field),
+                        None => selected.push(Selected { first: field, repeated: Vec::new() }),
                     }
                     continue;
                 }
@@ -160,7 +165,7 @@ impl<'a> Subselection<'a> {
     /// Returns the step of one response name; `None` if the library would have to resolve several fields and merge
     /// their values.
     fn step<T: SyncFields>(&self, type_name: &str, selected: &Selected<'a>) -> Option<Step<'a, T>> {
-        let Selected { first, again } = selected;
+        let Selected { first, repeated } = selected;
         let name = first.node.name.node.as_str();
         if name == "__typename" {
             return Some(Step::TypeName(type_name.into()));
@@ -169,12 +174,12 @@ impl<'a> Subselection<'a> {
             T::FIELDS.iter().find(|(field, _)| is_named(field, name)).and_then(|(_, field)| match field {
                 SyncField::Scalar(write) => Some(Step::Scalar(*write)),
                 SyncField::Objects(objects) => {
-                    let fields = std::iter::once(first).chain(again);
+                    let fields = std::iter::once(first).chain(repeated);
                     let sets = fields.map(|field| &field.node.selection_set.node).collect();
                     objects(&Subselection { ctx: self.ctx, sets }).map(Step::Objects)
                 }
             });
-        plain.or_else(|| again.is_empty().then_some(Step::Waits(first)))
+        plain.or_else(|| repeated.is_empty().then_some(Step::ByLibrary(first)))
     }
 }
 
@@ -201,29 +206,34 @@ fn is_selected_once(ctx: &ContextSelectionSet<'_>) -> bool {
         segments.filter_map(|at| if let Name(name) = at { Some(name) } else { None }).collect();
     let mut set = Some(&ctx.query_env.operation.node.selection_set.node);
     names.into_iter().rev().all(|name| {
-        let mut below = None;
-        let is_only = set.is_some_and(|set| only(ctx, set, name, &mut below));
-        set = below;
-        is_only
+        let mut subselection = None;
+        let is_single = set.is_some_and(|set| is_selected_at_most_once(ctx, set, name, &mut subselection));
+        set = subselection;
+        is_single
     })
 }
 
-/// Whether a name is selected at most once, including in fragments of any type. Sets `below` to its selection.
-fn only<'a>(
+/// Whether a name is selected at most once, including in fragments of any type. Sets `subselection` to what is
+/// selected below it.
+fn is_selected_at_most_once<'a>(
     ctx: &ContextSelectionSet<'a>,
     set: &'a SelectionSet,
     name: &str,
-    below: &mut Option<&'a SelectionSet>,
+    subselection: &mut Option<&'a SelectionSet>,
 ) -> bool {
     set.items.iter().all(|selection| match &selection.node {
         Selection::Field(field) if field.node.response_key().node == name => {
-            below.replace(&field.node.selection_set.node).is_none()
+            subselection.replace(&field.node.selection_set.node).is_none()
         }
         Selection::Field(_) => true,
-        Selection::InlineFragment(inline) => only(ctx, &inline.node.selection_set.node, name, below),
+        Selection::InlineFragment(inline) => {
+            is_selected_at_most_once(ctx, &inline.node.selection_set.node, name, subselection)
+        }
         Selection::FragmentSpread(spread) => {
             let fragment = ctx.query_env.fragments.get(&spread.node.fragment_name.node);
-            fragment.is_none_or(|fragment| only(ctx, &fragment.node.selection_set.node, name, below))
+            fragment.is_none_or(|fragment| {
+                is_selected_at_most_once(ctx, &fragment.node.selection_set.node, name, subselection)
+            })
         }
     })
 }
