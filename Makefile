@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and each heading must precede the output of its step.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page image-test compose-test bench-peers instructions budget soak fuzz
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page image-test compose-test bench-growth bench-peers instructions budget soak fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -129,6 +129,10 @@ instructions: ## Counts the instructions of one request with valgrind, and compa
 
 budget: ## Accepts the instruction counts of this build as the new budget
 	cargo bench --locked --profile instructions --bench execution -- --update
+
+bench-growth: ## How CPU, memory and calls grow with rows, accounts, tenants and subscribers; writes docs/benchmarks.md (ARGS=--quick tests it)
+	cargo build --locked --release --bin switchboard
+	benches/growth/run.py "$(CARGO_TARGET_DIR)/release/switchboard" $(ARGS)
 
 bench-peers: ## Compares Switchboard with other GraphQL servers; writes benches/peers/RESULTS.md (ARGS=--quick tests the run)
 	benches/peers/run $(ARGS)

@@ -21,8 +21,8 @@ pub(super) async fn run(file: Option<PathBuf>, all: bool) -> Result<(), Failure>
     telemetry::start(&config.log)?;
     match report(&config, &Networks::real(&config)?, all, &mut print).await? {
         0 => Ok(()),
-        1 => Err(anyhow!("one of them cannot be used with this configuration").into()),
-        wrong => Err(anyhow!("{wrong} of them cannot be used with this configuration").into()),
+        1 => Err(anyhow!("1 of these checks failed: see the line marked WRONG").into()),
+        wrong => Err(anyhow!("{wrong} of these checks failed: see the lines marked WRONG").into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `switchboard demo`: everything in one process, without keys, network or configuration.
 //!
-//! It runs the code of `serve` over its own sandbox, by HTTP. Of the environment it reads only `[log]` and
+//! It runs the code of `serve` over its own sandbox, by HTTP. Of the environment it reads only `[log]`, `http.listen` and
 //! `http.cors_origins`, because the API keys for `serve` must not be used by a demo. If it listens on an address that
 //! other machines can reach, clients need the token that it prints.
 
@@ -30,7 +30,13 @@ pub(super) struct Arguments {
     scenario: Scenario,
     /// Address of GraphiQL and the graph; port 0 picks a free one. On other than loopback addresses, clients need the
     /// printed token.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = super::arguments::address)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "SWITCHBOARD__HTTP__LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_parser = super::arguments::address
+    )]
     listen: SocketAddr,
     /// Address of the emulated upstreams; by default a free port.
     #[arg(long, value_name = "ADDR", value_parser = super::arguments::address)]
@@ -86,7 +92,8 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 fn is_setting_of_demo(variable: &OsString) -> bool {
     // Also accepts misspelt names, which the configuration then refuses with a message.
     let name = variable.to_str().unwrap_or("").replace('_', "");
-    name.starts_with("SWITCHBOARDLOG") || name == "SWITCHBOARDHTTPCORSORIGINS"
+    name.starts_with("SWITCHBOARDLOG")
+        || ["SWITCHBOARDHTTPCORSORIGINS", "SWITCHBOARDHTTPLISTEN"].contains(&name.as_str())
 }
 
 /// Requires clients to send the token, which makes them an administrator of the sandbox's first tenant.

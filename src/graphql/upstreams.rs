@@ -27,13 +27,13 @@ pub(super) enum UpstreamName {
 pub(super) enum UpstreamState {
     /// The last call succeeded.
     Up,
-    /// The last call failed; further calls are allowed.
+    /// The upstream answered the last call, but not with a usable response.
     Degraded,
     /// The rate limit is exhausted.
     RateLimited,
     /// The credential is rejected or lacks a permission.
     Unauthorized,
-    /// Calls are failing and are suspended for now.
+    /// The last call got no response or a server error, or calls are suspended.
     Down,
     /// No call has been made yet.
     Unknown,

@@ -9,6 +9,9 @@ use apollo_compiler::schema::ExtendedType;
 /// Maximum number of suggestions.
 const SUGGESTIONS_MAX: usize = 3;
 
+/// Maximum number of names that are listed if none is similar.
+const LISTED_MAX: usize = 12;
+
 /// Maximum length of a compared name. All names of the schema are shorter. The limit matters because a comparison costs
 /// the product of both lengths.
 const NAME_MAX: usize = 64;
@@ -28,12 +31,13 @@ pub(crate) fn suggestion(schema: &Schema, sentence: &str) -> Option<String> {
     let owner = quoted.next()?;
     if sentence.starts_with("Cannot query field") {
         let parent = schema.types.get(owner)?;
-        return in_nodes(schema, parent, unknown).or_else(|| similar(unknown, fields(parent)));
+        return in_nodes(schema, parent, unknown).or_else(|| similar(unknown, &fields(parent)));
     }
     if sentence.starts_with("Unknown argument") {
         let (of_type, field) = owner.split_once('.')?;
         let field = schema.type_field(of_type, field).ok()?;
-        return similar(unknown, field.arguments.iter().map(|argument| argument.name.as_str()).collect());
+        let names: Vec<_> = field.arguments.iter().map(|argument| argument.name.as_str()).collect();
+        return similar(unknown, &names).or_else(|| all(&names));
     }
     if sentence.starts_with("Field ") && sentence.contains(" is not defined by type ") {
         return similar_input_fields(schema, owner, unknown);
@@ -51,10 +55,11 @@ pub(crate) fn enum_values(schema: &Schema, name: &str) -> Option<String> {
     Some(format!(" Allowed: {}.", values.join(", ")))
 }
 
-/// Returns a suggestion of fields of an input object with similar names.
+/// Returns a suggestion of fields of an input object with similar names, or of all if none is similar.
 pub(crate) fn similar_input_fields(schema: &Schema, name: &str, unknown: &str) -> Option<String> {
     let ExtendedType::InputObject(definition) = schema.types.get(name)? else { return None };
-    similar(unknown, definition.fields.keys().map(|name| name.as_str()).collect())
+    let names: Vec<_> = definition.fields.keys().map(|name| name.as_str()).collect();
+    similar(unknown, &names).or_else(|| all(&names))
 }
 
 /// Returns a suggestion for a field of a connection's nodes that was selected on the connection itself.
@@ -65,16 +70,27 @@ fn in_nodes(schema: &Schema, connection: &ExtendedType, unknown: &str) -> Option
     is_known.then(|| format!(" Did you mean \"nodes {{ {unknown} }}\"?"))
 }
 
-fn similar(unknown: &str, names: Vec<&str>) -> Option<String> {
+/// Returns all names, if they are few.
+fn all(names: &[&str]) -> Option<String> {
+    (!names.is_empty() && names.len() <= LISTED_MAX).then(|| format!(" Allowed: {}.", names.join(", ")))
+}
+
+fn similar(unknown: &str, names: &[&str]) -> Option<String> {
     if unknown.len() > NAME_MAX {
         return None;
     }
+    let unknown = unknown.to_lowercase();
     let mut by_distance: Vec<(usize, &str)> = names
-        .into_iter()
+        .iter()
         // Fields for gateways are hidden, as in introspection.
         .filter(|name| !name.starts_with('_'))
-        .map(|name| (strsim::damerau_levenshtein(&unknown.to_lowercase(), &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= name.len().max(unknown.len()) * 2 / 5)
+        .filter_map(|name| {
+            let lower = name.to_lowercase();
+            let distance = strsim::damerau_levenshtein(&unknown, &lower);
+            // `user` is not close to `userIds` by edits, but begins it.
+            let is_prefix = unknown.len() >= 3 && lower.starts_with(&unknown);
+            (is_prefix || distance <= name.len().max(unknown.len()) * 2 / 5).then_some((distance, *name))
+        })
         .collect();
     by_distance.sort_unstable();
     let mut nearest = by_distance.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| format!("\"{name}\""));
@@ -121,6 +137,10 @@ mod tests {
             ("expected value of type Int, found a string", Some(". Write it without quotes.")),
             ("expected value of type Int, found an object", None),
             ("Field \"stat\" is not defined by type \"F\".", Some(" Did you mean \"state\"?")),
+            ("Field \"sta\" is not defined by type \"F\".", Some(" Did you mean \"state\"?")),
+            ("Field \"other\" is not defined by type \"F\".", Some(" Allowed: state.")),
+            ("Unknown argument \"other\" on field \"Query.provider\".", Some(" Allowed: id.")),
+            ("Unknown argument \"other\" on field \"Query.providers\".", None),
             ("Cannot query field \"_entites\" on type \"Query\".", None),
             ("Cannot query field \"viewer\" on type \"Query\".", None),
             ("Cannot query field \"provider\" on type \"Nothing\".", None),

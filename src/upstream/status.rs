@@ -15,13 +15,13 @@ use super::quota::QuotaFigures;
 pub enum UpstreamState {
     /// The last call succeeded.
     Up,
-    /// The last call failed, and the next one may be sent.
+    /// The upstream answered the last call, but not with a usable response.
     Degraded,
     /// The rate limit is exhausted. No call is sent until it is reset.
     RateLimited,
     /// The upstream rejected the key, or the key lacks a permission (401, 403).
     Unauthorized,
-    /// The breaker is not closed, because calls failed repeatedly.
+    /// The last call got no response or a server error (5xx), or the breaker suspends calls.
     Down,
     /// No call has been made yet.
     Unknown,
@@ -83,6 +83,7 @@ impl CallHistory {
             None => UpstreamState::Unknown,
             // The wait after the 429 is over, so the upstream is assumed to answer again.
             Some(Ok(()) | Err(F::RateLimited)) => UpstreamState::Up,
+            Some(Err(F::Unavailable | F::Timeout)) => UpstreamState::Down,
             Some(Err(_)) => UpstreamState::Degraded,
         };
         let (last_success_at, last_error) = (self.last_success_at, self.last_error.clone());

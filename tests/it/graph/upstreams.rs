@@ -55,7 +55,7 @@ async fn a_failure_is_shown_in_the_response_that_has_it() {
     assert_eq!(at(data, "upstreams.0"), json!({ "name": "LEADLEX", "state": "UP", "lastError": null }));
     assert_eq!(
         at(data, "upstreams.1"),
-        json!({ "name": "COMPOSIO", "state": "DEGRADED", "lastError": { "code": "UPSTREAM_UNAVAILABLE" } })
+        json!({ "name": "COMPOSIO", "state": "DOWN", "lastError": { "code": "UPSTREAM_UNAVAILABLE" } })
     );
 }
 
@@ -165,7 +165,7 @@ async fn failed_refresh_keeps_data_and_reports_the_error() {
     world.advance(Duration::from_secs(20)).await;
     world.sandbox.emulate(EmulatedUpstream::Leadlex, Some(Fault::parse("status=503").unwrap()));
     let data = world.data("mutation { refresh(upstream: LEADLEX) { upstreams { name state } } }").await;
-    assert_eq!(strings_at(&data, "refresh.upstreams.*.state"), ["DEGRADED", "UP"]);
+    assert_eq!(strings_at(&data, "refresh.upstreams.*.state"), ["DOWN", "UP"]);
     let data = world.data("{ providers(first: 1) { nodes { name } freshness { state fetchedAt } } }").await;
     assert_eq!(at(&data, "providers.freshness"), json!({ "state": "STALE_ON_ERROR", "fetchedAt": NOW }));
 }

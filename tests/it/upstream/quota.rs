@@ -206,7 +206,7 @@ async fn upstream_status_comes_from_calls_and_costs_none() {
     assert_eq!(up.quota.resets_at.unwrap().to_string(), "2026-11-22T00:00:00Z");
 
     for (fault, state, code) in [
-        ("status=503", UpstreamState::Degraded, "UPSTREAM_UNAVAILABLE"),
+        ("status=503", UpstreamState::Down, "UPSTREAM_UNAVAILABLE"),
         ("garbage=1", UpstreamState::Degraded, "UPSTREAM_BAD_RESPONSE"),
         ("status=429; retry-after=9", UpstreamState::RateLimited, "UPSTREAM_RATE_LIMITED"),
         ("status=401", UpstreamState::Unauthorized, "UPSTREAM_UNAUTHORIZED"),
