@@ -94,7 +94,7 @@ async fn invalid_documents_are_refused_with_locations() {
         (
             "{ providers(size: 3) { totalCount } }",
             "GRAPHQL_VALIDATION_FAILED",
-            "Unknown argument \"size\" on field \"Query.providers\".",
+            "Unknown argument \"size\" on field \"Query.providers\". Allowed: after, before, first, last, filter, orderBy.",
         ),
         (
             "{ node { id } }",
