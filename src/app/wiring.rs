@@ -66,7 +66,7 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     let metrics = Metrics::new(&config.metrics, clock.now());
     let replicas = networks.store.clone().map(|store| Replicas::start(store, config.redis.clone()));
     if let Some(replicas) = replicas.clone() {
-        metrics.read("replicas", move |readings| replicas.stats().read(readings));
+        metrics.register("replicas", move |readings| replicas.stats().read(readings));
     }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
     let client = providers.clone();

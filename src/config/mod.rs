@@ -88,7 +88,7 @@ impl Config {
                 table
             };
             for entry in values.entries_mut(&list.name) {
-                reset_invalid(&list.entry, entry, &alone);
+                reset_invalid(&list.entry_schema, entry, &alone);
             }
         }
         let mut config: Self = nested_table(&schema, &values)
@@ -193,7 +193,7 @@ fn reset_invalid<'a>(
     complete: &dyn Fn(Table) -> Table,
 ) {
     let defaults = nested_table(schema, &SettingValues::defaults(schema));
-    for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
+    for setting in schema.iter().filter(|setting| !schema.is_file_of_secret(setting)) {
         let Some((value, origin)) = values.get(&setting.name) else { continue };
         if *origin == ValueOrigin::Default {
             continue;
@@ -203,7 +203,7 @@ fn reset_invalid<'a>(
             schema::insert(&mut table, &setting.name, value.clone());
             let error = complete(table).try_into::<Config>().err()?;
             let reason = error.message();
-            Some(match schema.file_of(setting) {
+            Some(match schema.file_setting_of(setting) {
                 Some(_) => "is not valid".to_owned(),
                 None => sources::invalid(setting, value, reason),
             })
@@ -221,7 +221,7 @@ fn redacted(schema: &SettingsSchema, values: &SettingValues<'_>, with_defaults: 
     for list in schema.lists() {
         for entry in values.entries(&list.name) {
             let _ = writeln!(text, "\n[[{}]] # {}", list.name, entry.origin);
-            write_redacted(&mut text, &list.entry, entry, with_defaults);
+            write_redacted(&mut text, &list.entry_schema, entry, with_defaults);
         }
     }
     text
@@ -244,7 +244,7 @@ fn write_redacted(
             let gap = if text.is_empty() { "" } else { "\n" };
             let _ = writeln!(text, "{gap}[{section}]");
         }
-        let secret = schema.file_of(setting).is_some() && value.as_str() != Some("");
+        let secret = schema.file_setting_of(setting).is_some() && value.as_str() != Some("");
         let value = if secret { &Value::from("[redacted]") } else { value };
         let _ = match origin {
             ValueOrigin::Default => writeln!(text, "{} = {value}", setting.key()),

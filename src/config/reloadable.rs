@@ -12,7 +12,8 @@ use super::problem::{ConfigErrors, ConfigProblem};
 use super::schema::SettingsSchema;
 use super::sources::{SettingValues, nested_table};
 
-/// The reloadable settings. A list of sections is named as a whole; a secret without `_file`.
+/// The reloadable settings. A list of sections, such as `[[tenants]]`, has one name for all its
+/// entries. A secret that can also be given as `x_file` is listed as `x`.
 pub(super) const RELOADABLE: &[&str] = &[
     "http.graphiql",
     "http.example",
@@ -82,20 +83,24 @@ pub(super) const RELOADABLE: &[&str] = &[
     "log.level",
 ];
 
-/// A digest of each setting's value, by the setting's name.
+/// A digest of each setting's value, by the setting's name. `x_file` is left out: its content is the value of `x`.
+///
+/// Every setting has a value, at least its default, so that all configurations have the same names.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SettingDigests(BTreeMap<String, [u8; 32]>);
 
 impl SettingDigests {
     pub(super) fn of(schema: &SettingsSchema, values: &SettingValues<'_>) -> Self {
         let digest = |value: &Value| <[u8; 32]>::from(Sha256::digest(value.to_string()));
-        let settings = schema.iter().filter(|setting| !schema.is_file_of_another(setting));
+        let settings = schema.iter().filter(|setting| !schema.is_file_of_secret(setting));
         let settings = settings.filter_map(|setting| {
             values.get(&setting.name).map(|(value, _)| (setting.name.clone(), digest(value)))
         });
         let lists = schema.lists().map(|list| {
-            let entries =
-                values.entries(&list.name).iter().map(|entry| Value::Table(nested_table(&list.entry, entry)));
+            let entries = values
+                .entries(&list.name)
+                .iter()
+                .map(|entry| Value::Table(nested_table(&list.entry_schema, entry)));
             (list.name.clone(), digest(&Value::Array(entries.collect())))
         });
         Self(settings.chain(lists).collect())
@@ -123,7 +128,8 @@ mod tests {
 
     use super::*;
 
-    /// Settings that need a restart: a listener depends on them, or cached and counted state does.
+    /// Settings that are read once at startup: by listeners, caches, upstream clients, the log and exporters. A name that
+    /// ends in `.` stands for all settings of the section.
     const FIXED: &[&str] = &[
         "auth.mode",
         "cache.",

@@ -58,7 +58,7 @@ pub(super) struct SectionList {
     /// Dotted name, like `auth.tokens`.
     pub(super) name: String,
     /// The settings of each entry.
-    pub(super) entry: SettingsSchema,
+    pub(super) entry_schema: SettingsSchema,
 }
 
 impl SettingsSchema {
@@ -78,7 +78,7 @@ impl SettingsSchema {
                 Content::Value(None) => return Err(invalid_default(&name)),
                 Content::Entries(entries) => {
                     let template = entries.into_iter().next().ok_or_else(|| invalid_default(&name))?;
-                    schema.lists.push(SectionList { name, entry: Self::of(template.leaves)? });
+                    schema.lists.push(SectionList { name, entry_schema: Self::of(template.leaves)? });
                 }
             }
         }
@@ -117,17 +117,17 @@ impl SettingsSchema {
     }
 
     /// Returns the list to which a name like `tenants.name` belongs, as if the list were a section.
-    pub(super) fn list_around(&self, name: &str) -> Option<&SectionList> {
+    pub(super) fn list_containing(&self, name: &str) -> Option<&SectionList> {
         self.lists.iter().find(|list| is_under(name, &list.name))
     }
 
     /// Returns the setting that names a secret's file; `None` if the setting is not a secret.
-    pub(super) fn file_of(&self, secret: &Setting) -> Option<&Setting> {
+    pub(super) fn file_setting_of(&self, secret: &Setting) -> Option<&Setting> {
         self.get(&format!("{}_file", secret.name))
     }
 
     /// Whether the setting names the file of another setting, a secret.
-    pub(super) fn is_file_of_another(&self, setting: &Setting) -> bool {
+    pub(super) fn is_file_of_secret(&self, setting: &Setting) -> bool {
         setting.name.strip_suffix("_file").is_some_and(|secret| self.get(secret).is_some())
     }
 

@@ -155,7 +155,7 @@ impl<'a> SettingValues<'a> {
         at: &dyn Fn(usize) -> ValueOrigin,
     ) {
         let entries = entries.into_iter().enumerate().map(|(index, Entry { leaves, offset })| {
-            let mut entry = Self::defaults(&list.entry);
+            let mut entry = Self::defaults(&list.entry_schema);
             entry.prefix = format!("{}{}[{index}].", self.prefix, list.name);
             entry.origin = at(offset);
             entry.apply_leaves(leaves, at);
@@ -207,7 +207,7 @@ impl<'a> SettingValues<'a> {
             return self.report(name, message, Some(origin));
         };
         if !value.same_type(&setting.default) {
-            let is_secret = self.schema.file_of(setting).is_some();
+            let is_secret = self.schema.file_setting_of(setting).is_some();
             let expected = type_name(&setting.default);
             let message = if is_secret {
                 format!("takes {expected}, not {}", type_name(&value))
@@ -227,7 +227,7 @@ impl<'a> SettingValues<'a> {
         }
         let is_variable = matches!(origin, ValueOrigin::Variable(_));
         if let Some(SectionList { name, .. }) =
-            self.schema.list(name).or_else(|| self.schema.list_around(name))
+            self.schema.list(name).or_else(|| self.schema.list_containing(name))
         {
             return match is_variable {
                 true => format!("{name} is a list of sections, which only a file can set"),
@@ -253,7 +253,7 @@ impl<'a> SettingValues<'a> {
     pub(super) fn read_secret_files(&mut self) {
         self.entries.values_mut().flatten().for_each(Self::read_secret_files);
         for secret in self.schema.iter() {
-            let Some(by_file) = self.schema.file_of(secret) else { continue };
+            let Some(by_file) = self.schema.file_setting_of(secret) else { continue };
             let path = self.text(&by_file.name).to_owned();
             if path.is_empty() {
                 continue;
@@ -355,14 +355,16 @@ pub(super) fn shown(value: &Value) -> String {
 /// Returns the values in force as nested tables, without the settings that only name a secret's file.
 pub(super) fn nested_table(schema: &SettingsSchema, values: &SettingValues<'_>) -> Table {
     let mut table = Table::new();
-    for setting in schema.iter().filter(|setting| !schema.is_file_of_another(setting)) {
+    for setting in schema.iter().filter(|setting| !schema.is_file_of_secret(setting)) {
         if let Some((value, _)) = values.get(&setting.name) {
             schema::insert(&mut table, &setting.name, value.clone());
         }
     }
     for list in schema.lists() {
-        let entries =
-            values.entries(&list.name).iter().map(|entry| Value::Table(nested_table(&list.entry, entry)));
+        let entries = values
+            .entries(&list.name)
+            .iter()
+            .map(|entry| Value::Table(nested_table(&list.entry_schema, entry)));
         schema::insert(&mut table, &list.name, Value::Array(entries.collect()));
     }
     table

@@ -109,6 +109,12 @@ impl Clock {
         instant.unwrap_or(self.started_instant)
     }
 
+    /// Returns the instant of Tokio's clock that corresponds to `moment` of this clock.
+    #[must_use]
+    pub fn tokio_instant(&self, moment: Timestamp) -> Instant {
+        self.timer(self.instant(moment))
+    }
+
     /// Returns the jumps detected so far.
     #[must_use]
     pub fn jumps(&self) -> ClockJumps {

@@ -83,6 +83,9 @@ pub struct ProblemLocation {
 }
 
 impl ProblemLocation {
+    /// Several rows of a response, without their indices.
+    pub const SEVERAL_ROWS: Self = Self { row: None, field: "" };
+
     /// `items[3].toolkit.slug`
     fn path(self, upstream: UpstreamName) -> String {
         if self.row.is_none() && !self.field.is_empty() {

@@ -14,9 +14,12 @@ use super::health::HealthRules;
 
 /// Allowed ranges of the numbers of one section, by the key of each setting.
 ///
-/// Upper bounds exclude numbers that are surely a mistake (milliseconds for seconds), and keep sums of times and sizes
-/// far from overflow.
+/// Upper bounds exclude numbers that are surely a mistake, such as a point in time instead of a duration, and keep sums
+/// of times and sizes far from overflow.
 pub type Ranges = &'static [(&'static str, RangeInclusive<i64>)];
+
+/// A year of 365 days, in milliseconds.
+const YEAR_MS: i64 = 365 * 24 * 60 * 60 * 1_000;
 
 /// One gibibyte, in bytes.
 pub const GIB: i64 = 1 << 30;
@@ -25,13 +28,13 @@ pub const GIB: i64 = 1 << 30;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IdSettings {
-    /// The secret key of global ids and cursors, the same on all replicas. If it is empty, it is derived from the
-    /// upstream API key.
+    /// The secret key of global ids and cursors, the same on all replicas. If it is empty, the objects of an
+    /// upstream get a key that is derived from the tenant's API key of that upstream.
     pub key: SecretString,
 }
 
 impl IdSettings {
-    /// Returns the configured key; `None` if each tenant's key is derived from its credential.
+    /// Returns the configured key. `None` if the setting is empty: a key is then derived from each API key.
     #[must_use]
     pub fn key(&self) -> Option<IdKey> {
         let secret = self.key.expose_secret();
@@ -52,7 +55,7 @@ pub struct HealthSettings {
 impl HealthSettings {
     /// Allowed ranges.
     pub(crate) const RANGES: Ranges =
-        &[("abandoned_after_ms", 1..=31_536_000_000), ("sync_stale_after_ms", 0..=31_536_000_000)];
+        &[("abandoned_after_ms", 1..=YEAR_MS), ("sync_stale_after_ms", 0..=YEAR_MS)];
 
     /// Returns the rules of health evaluation.
     #[must_use]
@@ -69,9 +72,10 @@ impl HealthSettings {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolkitSettings {
-    /// The file that replaces the built-in mapping; empty for the built-in one.
+    /// The file that maps LeadLex's providers to Composio's toolkits, instead of the built-in mapping. Empty: built-in.
     pub file: PathBuf,
-    /// The providers that workspaces most likely have.
+    /// The providers that a workspace of LeadLex most likely has. Their accounts are requested before the list of
+    /// providers has arrived. A wrong entry costs a call and changes no response.
     pub expected: ExpectedProviders,
 }
 

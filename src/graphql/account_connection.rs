@@ -53,7 +53,8 @@ pub(super) async fn connect(
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
     let selects = |field: &str| selected.field("pageInfo").field(field).exists();
-    let query = account_query(filter, order_by, page, operation.connections().accounts(), selects)?;
+    let query =
+        account_query(filter, order_by, page, operation.connection_settings().account_page_sizes(), selects)?;
     let by_status = selected.field("statusCounts").exists();
     let counted = CountQuery { filter: query.filter.clone(), order: query.order, by_status };
     let count = CountKey { parent: parent.clone(), query: counted };

@@ -60,7 +60,7 @@ impl Graph {
     #[must_use]
     pub fn measured_by(self, metrics: Metrics) -> Self {
         let parts = Arc::clone(&self.parts);
-        metrics.read("graph", move |readings| {
+        metrics.register("graph", move |readings| {
             parts.sources.read_metrics(readings);
             parts.change_feeds.read_metrics(readings);
             parts.actions.read_metrics(readings);

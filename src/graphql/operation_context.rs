@@ -62,7 +62,7 @@ impl OperationContext {
         &self.parts.mapping
     }
 
-    pub(super) fn connections(&self) -> &ConnectionSettings {
+    pub(super) fn connection_settings(&self) -> &ConnectionSettings {
         &self.parts.connections
     }
 

@@ -78,7 +78,7 @@ pub(super) async fn connect(
     order: Option<ProviderOrder>,
 ) -> Result<Preserialized<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
-    let page = arguments.check(operation.connections().providers())?;
+    let page = arguments.check(operation.connection_settings().provider_page_sizes())?;
     let query = provider_query(filter.unwrap_or_default(), order)?;
     account_prefetch::start(ctx, &query, &page);
     let Cached { value: list, freshness } = operation.providers().await?;

@@ -43,7 +43,7 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     let evaluator = operation.loader().health_evaluator();
     let providers: Vec<_> =
         stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
-    match operation.connections().toolkit_providers_max {
+    match operation.connection_settings().toolkit_providers_max {
         allowed if providers.len() > allowed => {
             Err(FieldError::TooManyProviders { there: providers.len(), allowed })
         }

@@ -91,7 +91,7 @@ pub struct Shares {
     /// The last list of providers that was read, regardless of its age.
     pub last_known: u64,
     /// Cached responses.
-    pub answers: u64,
+    pub responses: u64,
     /// Parsed and validated documents.
     pub documents: u64,
 }
@@ -108,7 +108,7 @@ impl Shares {
             reverse_pages: sixteenth,
             providers: sixteenth,
             last_known: sixteenth,
-            answers: sixteenth * 2,
+            responses: sixteenth * 2,
             documents: sixteenth * 2,
         }
     }
@@ -143,13 +143,13 @@ impl ConnectionSettings {
 
     /// Returns the page sizes of provider connections.
     #[must_use]
-    pub fn providers(&self) -> PageSizes {
+    pub fn provider_page_sizes(&self) -> PageSizes {
         PageSizes { default: self.providers_default, max: self.page_max }
     }
 
     /// Returns the page sizes of account connections.
     #[must_use]
-    pub fn accounts(&self) -> PageSizes {
+    pub fn account_page_sizes(&self) -> PageSizes {
         PageSizes { default: self.accounts_default, max: self.page_max }
     }
 }

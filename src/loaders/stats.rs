@@ -34,7 +34,7 @@ pub const USER_QUESTIONS_MAX: u64 = 100;
 pub struct OperationStats {
     started: Instant,
     deadline: UpstreamDeadline,
-    is_traced: bool,
+    traces_calls: bool,
     calls_made: [AtomicU64; 2],
     user_questions: AtomicU64,
     /// Maximum number of bytes of the response, and those that are left.
@@ -107,14 +107,14 @@ pub struct Trace {
 
 impl OperationStats {
     /// Creates the statistics of an operation that starts now and waits for upstreams until `until`. Single
-    /// calls are recorded only if `is_traced` is true.
+    /// calls are recorded only if `traces_calls` is true.
     #[must_use]
-    pub fn new(is_traced: bool, until: Instant) -> Self {
+    pub fn new(traces_calls: bool, until: Instant) -> Self {
         let (deadline, calls_made) = (UpstreamDeadline::new(until), Default::default());
         Self {
             started: Instant::now(),
             deadline,
-            is_traced,
+            traces_calls,
             calls_made,
             user_questions: AtomicU64::new(0),
             response_bytes: (u64::MAX, AtomicU64::new(u64::MAX)),
@@ -152,10 +152,10 @@ impl OperationStats {
         Self { deadline: UpstreamDeadline::never(), ..Self::new(false, Instant::now()) }
     }
 
-    /// Whether the client requested a trace.
+    /// Whether the client requested the list of upstream calls, the `trace` of the response.
     #[must_use]
-    pub fn is_traced(&self) -> bool {
-        self.is_traced
+    pub fn traces_calls(&self) -> bool {
+        self.traces_calls
     }
 
     /// Whether the operation's deadline ended the wait for an upstream.
@@ -244,7 +244,7 @@ impl OperationStats {
             };
             counter.fetch_add(1, Ordering::Relaxed);
         }
-        if !self.is_traced {
+        if !self.traces_calls {
             return;
         }
         self.change(|entries| match source {

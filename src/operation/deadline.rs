@@ -1,6 +1,6 @@
 //! The deadline of an operation.
 //!
-//! All waits for upstreams end at [`Deadline::waits`]. A field whose data has not arrived by then is null with an
+//! All waits for upstreams end at [`Deadline::waits_end`]. A field whose data has not arrived by then is null with an
 //! error, and the other fields are returned. The operation itself ends a little later, so that there is time to build
 //! the response. An operation that still runs at that time is dropped.
 
@@ -18,7 +18,7 @@ const NO_LIMIT: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
     /// Time at which waits for upstreams end.
-    pub(super) waits: Instant,
+    pub(super) waits_end: Instant,
     /// Time at which the operation is dropped.
     pub(super) ends: Instant,
 }
@@ -28,11 +28,11 @@ impl Deadline {
     pub(super) fn after(timeout: Option<Duration>) -> Self {
         let timeout = timeout.unwrap_or(NO_LIMIT);
         let ends = Instant::now() + timeout;
-        Self { waits: ends - timeout / RESPONSE_PART, ends }
+        Self { waits_end: ends - timeout / RESPONSE_PART, ends }
     }
 
     /// Whether the time for waits is over.
     pub(super) fn is_over(self) -> bool {
-        self.waits <= Instant::now()
+        self.waits_end <= Instant::now()
     }
 }

@@ -51,8 +51,8 @@ pub struct OperationEngine {
 }
 
 impl OperationEngine {
-    /// Creates an engine without limits on operations; [`Self::with_limits`] adds them. Its caches stay within
-    /// `shares`; `clock` must be the executor's clock.
+    /// Creates an engine without limits on operations; [`Self::with_limits`] adds them. `shares` has the
+    /// memory limits of its caches; `clock` must be the executor's clock.
     ///
     /// # Errors
     /// If apollo-compiler cannot read the executor's schema, which is a bug in Switchboard.
@@ -69,12 +69,12 @@ impl OperationEngine {
         let engine = Self {
             preparer,
             executor: Arc::new(executor),
-            responses: Arc::new(ResponseCache::new(shares.answers, clock)),
+            responses: Arc::new(ResponseCache::new(shares.responses, clock)),
             clock,
             admission: None,
             rate_limiter: None,
         };
-        Ok(engine.with_cache_metrics())
+        Ok(engine.with_metrics())
     }
 
     /// Adds limits. The settings of connections and lists determine the cost of operations.
@@ -89,7 +89,7 @@ impl OperationEngine {
         let cost_model = CostModel::new(documents.schema(), connections, lists);
         self.preparer.documents = Arc::new(documents);
         self.admission = Some(Arc::new(Admission::new(limits, cost_model)));
-        self.with_cache_metrics()
+        self.with_metrics()
     }
 
     /// Adds limits over time of each caller; `tokens` are those of tokens by their names.
@@ -100,7 +100,7 @@ impl OperationEngine {
         tokens: impl IntoIterator<Item = (Box<str>, RateLimits)>,
     ) -> Self {
         self.rate_limiter = RateLimiter::new(settings, tokens).map(Arc::new);
-        self.with_cache_metrics()
+        self.with_metrics()
     }
 
     /// Takes over the callers' usage of their limits over time from another engine.
@@ -109,16 +109,16 @@ impl OperationEngine {
         if let (Some(limiter), Some(other)) = (&self.rate_limiter, &other.rate_limiter) {
             self.rate_limiter = Some(Arc::new(limiter.keeping_usage_of(other)));
         }
-        self.with_cache_metrics()
+        self.with_metrics()
     }
 
-    /// Adds the engine's caches to the executor's metrics.
-    fn with_cache_metrics(self) -> Self {
+    /// Adds the engine's caches and rate limits to the executor's metrics, instead of those that it added before.
+    fn with_metrics(self) -> Self {
         let (responses, documents) = (Arc::clone(&self.responses), Arc::clone(&self.preparer.documents));
         let rate_limiter = self.rate_limiter.clone();
-        self.metrics().read("operations", move |readings| {
+        self.metrics().register("operations", move |readings| {
             let (weight, limit) = responses.weight_and_limit_bytes();
-            read_weight("answers", weight, limit, readings);
+            read_weight("responses", weight, limit, readings);
             read_weight("documents", documents.weight_bytes(), documents.limit_bytes(), readings);
             readings.declare(&declared::RATE_LIMITED);
             if let Some(limiter) = &rate_limiter {
@@ -233,7 +233,7 @@ impl OperationEngine {
         let refused = limits
             .charge_execution(cost)
             .map_err(|limited| OperationResponse::rate_limited(&limited, limits));
-        refused.map_err(|response| response.of(&prepared.resolved.label))
+        refused.map_err(|response| response.with_operation(&prepared.resolved.label))
     }
 
     pub(super) async fn run_pending(
@@ -249,17 +249,20 @@ impl OperationEngine {
             resolved.record_in_trace();
         }
         let PendingOperation { request, document, .. } = &pending;
-        // Only ADMINs may see the upstream calls of a request. A traced request bypasses the response cache, because a
+        // Only ADMINs may see the upstream calls of a request. A request for them bypasses the response cache, because a
         // cached response makes no calls.
-        let is_traced = request.asks_for_trace() && caller.view().is_full();
-        let key = if is_traced { None } else { ResponseKey::of(&document.text, request, &caller) };
+        let traces_calls = request.requests_call_trace() && caller.view().is_full();
+        let key = if traces_calls { None } else { ResponseKey::of(&document.text, request, &caller) };
         let key = key.map(Arc::new);
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
         let mut uncharged_limits = limits;
         loop {
+            // A response is valid while the data that it depends on has the same revision.
             let cached = |key: &Arc<_>| {
                 self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
             };
+            // Only queries are cached, and every transport allows queries, so a hit needs no check of the transport. It
+            // skips `prepare`, which stores documents that clients register.
             if let Some(cached) = key.as_ref().and_then(cached) {
                 self.preparer.persisted.store(document);
                 return cached;
@@ -277,42 +280,47 @@ impl OperationEngine {
             {
                 return refused;
             }
-            let label = Arc::clone(&prepared.resolved.label);
+            let operation = Arc::clone(&prepared.resolved.label);
             let is_small = |key: &&Arc<ResponseKey>| key.weight_bytes() <= SHARED_REQUEST_MAX_BYTES;
             let shared = key.as_ref().filter(|_| prepared.is_shareable).filter(is_small);
             let Some(key) = shared.map(Arc::clone) else {
-                return self.admit(prepared, caller, limits.cloned(), is_traced, deadline).await.0;
+                return self
+                    .execute_within_limits(prepared, caller, limits.cloned(), traces_calls, deadline)
+                    .await
+                    .0;
             };
             let (executor, revision_caller) = (Arc::clone(&self.executor), caller.clone());
             let revision = move |dependencies| executor.revision(&revision_caller, dependencies);
             let (engine, execution_caller, limits) = (self.clone(), caller.clone(), limits.cloned());
-            let execution =
-                async move { engine.admit(prepared, execution_caller, limits, false, deadline).await };
+            let execution = async move {
+                engine.execute_within_limits(prepared, execution_caller, limits, false, deadline).await
+            };
             let (response, source) = self.responses.get(key, revision, execution.boxed()).await;
             // The joined execution had an earlier deadline and ran out of time. This request has time left, so it tries
             // again.
             if source != ValueSource::Joined || !response.is_late || deadline.is_over() {
-                return response.of(&label);
+                return response.with_operation(&operation);
             }
         }
     }
 
     /// Executes an operation within the limits, if there are any. The operation is refused if it costs too much or gets
     /// no permit in time, and is cancelled at its deadline.
-    async fn admit(
+    async fn execute_within_limits(
         &self,
         prepared: PreparedOperation,
         caller: Caller,
         limits: Option<CallerLimits>,
-        is_traced: bool,
+        traces_calls: bool,
         deadline: Deadline,
     ) -> (OperationResponse, Option<Freshness>) {
-        let label = Arc::clone(&prepared.resolved.label);
+        let operation = Arc::clone(&prepared.resolved.label);
         let response_bytes = self.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
-        let stats = || OperationStats::new(is_traced, deadline.waits).with_response_bytes(response_bytes);
+        let stats =
+            || OperationStats::new(traces_calls, deadline.waits_end).with_response_bytes(response_bytes);
         let Some(admission) = &self.admission else {
-            let (response, parts) = self.execute(prepared, caller, limits, stats(), None).await;
-            return (response.of(&label), parts);
+            let (response, freshness) = self.execute(prepared, caller, limits, stats(), None).await;
+            return (response.with_operation(&operation), freshness);
         };
         let cost = match admission.check(&prepared) {
             Ok(cost) => cost,
@@ -321,17 +329,17 @@ impl OperationEngine {
         let running = async {
             match admission.acquire(cost).await {
                 Ok(_permit) => {
-                    let reported = is_traced.then(|| admission.report(cost));
+                    let reported = traces_calls.then(|| admission.report(cost));
                     self.execute(prepared, caller, limits, stats(), reported).await
                 }
                 Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
             }
         };
-        let (response, parts) = match admission.with_deadline(deadline, running).await {
+        let (response, freshness) = match admission.with_deadline(deadline, running).await {
             Ok(executed) => executed,
             Err(late) => (OperationResponse::timed_out(&[late]), None),
         };
-        (response.of(&label), parts)
+        (response.with_operation(&operation), freshness)
     }
 
     /// Executes an operation. Returns its response and the freshness of the data in it.
@@ -350,6 +358,7 @@ impl OperationEngine {
         let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&stats));
         let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
             Ok(mut executed) => {
+                // The executor does not resolve introspection fields; the published schema does.
                 if let Some((resolved, variables)) = introspected {
                     let (document, operation) = (resolved.document.validated(), &resolved.operation);
                     let introspection = self.preparer.documents.introspection();
@@ -360,10 +369,10 @@ impl OperationEngine {
             }
             Err(_) => OperationResponse::crashed(),
         };
-        let parts = stats.freshness();
+        let freshness = stats.freshness();
         (response.origin.source, response.origin.cost) = (Some(ResponseSource::Executed), stats.cost());
         response.is_late = stats.is_late();
-        response.read_at = parts.map(|parts| self.clock.timer(self.clock.instant(parts.fetched_at)));
-        (response, parts)
+        response.read_at = freshness.map(|freshness| self.clock.tokio_instant(freshness.fetched_at));
+        (response, freshness)
     }
 }

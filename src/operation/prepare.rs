@@ -134,7 +134,8 @@ impl ResolvedOperation {
                     "Mutations are not allowed by GET. Send the request by POST.",
                 );
                 let error = error.with_reason("METHOD_NOT_ALLOWED");
-                Err(OperationResponse::failed(Outcome::MutationNotAllowed, &[error]).of(&self.label))
+                Err(OperationResponse::failed(Outcome::MutationNotAllowed, &[error])
+                    .with_operation(&self.label))
             }
             OperationType::Subscription => {
                 let sentence = "A subscription has many responses, and this request accepts one. Use a WebSocket \
@@ -148,7 +149,7 @@ impl ResolvedOperation {
 
     /// Returns the response that refuses this operation.
     pub(super) fn refused(&self, errors: &[GraphqlError]) -> OperationResponse {
-        OperationResponse::failed(Outcome::Refused, errors).of(&self.label)
+        OperationResponse::failed(Outcome::Refused, errors).with_operation(&self.label)
     }
 }
 

@@ -39,7 +39,7 @@ pub struct RequestError(String);
 impl OperationRequest {
     /// Whether the client requests the list of upstream calls: `{"switchboard": {"trace": true}}` in the extensions.
     #[must_use]
-    pub fn asks_for_trace(&self) -> bool {
+    pub fn requests_call_trace(&self) -> bool {
         let switchboard = self.extensions.get("switchboard").and_then(JsonValue::as_object);
         switchboard.and_then(|ours| ours.get("trace")).and_then(JsonValue::as_bool) == Some(true)
     }

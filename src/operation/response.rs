@@ -59,7 +59,7 @@ impl OperationResponse {
     /// Returns an entity tag of the body, with the characters `[A-Za-z0-9_-]`. Equal bodies have equal tags.
     #[must_use]
     pub fn tag(&self) -> &str {
-        self.tag.of(&self.body)
+        self.tag.get_or_compute(&self.body)
     }
 
     /// Returns the code of the first error.
@@ -81,6 +81,7 @@ impl OperationResponse {
         on_error: ErrorBehavior,
         extensions: Option<ResponseExtensions>,
     ) -> Self {
+        // Internal errors lose their text, and errors with one cause become one with a count.
         let mut errors = masked_and_merged(errors);
         let outcome = Outcome::Executed { whole: errors.is_empty() };
         let is_halted = on_error == ErrorBehavior::Halt && !errors.is_empty();
@@ -102,7 +103,7 @@ impl OperationResponse {
         Self { is_late: true, ..Self::new(outcome, errors, write_body(errors, Some(&Value::Null), None)) }
     }
 
-    /// Creates the response for all requests that waited for an execution that panicked.
+    /// Creates the response of an operation whose execution panicked.
     pub(super) fn crashed() -> Self {
         tracing::error!("an operation panicked");
         Self::failed(Outcome::Crashed, &[GraphqlError::internal()])
@@ -122,14 +123,15 @@ impl OperationResponse {
     }
 
     /// Adds the operation to the response's origin.
-    pub(super) fn of(mut self, operation: &Arc<Operation>) -> Self {
+    pub(super) fn with_operation(mut self, operation: &Arc<Operation>) -> Self {
         self.origin.operation = Some(Arc::clone(operation));
         self
     }
 
     /// Returns the copy for the cache. Its body has its exact size: a buffer that was just written has spare capacity.
     pub(super) fn to_cached(&self) -> Self {
-        let (body, origin) = (Bytes::copy_from_slice(&self.body), self.origin.shared(ResponseSource::Cached));
+        let (body, origin) =
+            (Bytes::copy_from_slice(&self.body), self.origin.for_copy(ResponseSource::Cached));
         Self { body, origin, ..self.clone() }
     }
 
@@ -164,8 +166,9 @@ impl OperationResponse {
 struct EntityTag(Arc<OnceLock<Box<str>>>);
 
 impl EntityTag {
-    /// Returns the first half of the SHA-256 of a body, in base64url.
-    fn of(&self, body: &Bytes) -> &str {
+    /// Returns the first half of the SHA-256 of the body, in base64url. All copies must pass an equal body: only the
+    /// first call reads it.
+    fn get_or_compute(&self, body: &Bytes) -> &str {
         let digest = || {
             let digest: [u8; 32] = Sha256::digest(body).into();
             URL_SAFE_NO_PAD.encode(digest.first_chunk::<16>().unwrap_or(&[0; 16])).into()

@@ -175,7 +175,7 @@ impl ResponseCache {
         let (mut response, source) =
             self.flights.join(flight_key, cached, caching_execution.instrument(Span::current())).await;
         if source == ValueSource::Joined {
-            response.origin = response.origin.shared(ResponseSource::Joined);
+            response.origin = response.origin.for_copy(ResponseSource::Joined);
         }
         (response, source)
     }

@@ -17,8 +17,8 @@ pub(super) struct ResponseOrigin {
 }
 
 impl ResponseOrigin {
-    /// Returns the origin of the same response for a request that caused no upstream calls itself.
-    pub(super) fn shared(&self, source: ResponseSource) -> Self {
+    /// Returns the origin of a cached or joined copy of the response. It has no cost: only the executed request has.
+    pub(super) fn for_copy(&self, source: ResponseSource) -> Self {
         let source = self.source.map(|_| source);
         Self { operation: self.operation.clone(), code: self.code, source, cost: Cost::default() }
     }

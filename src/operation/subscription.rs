@@ -112,7 +112,7 @@ impl OperationEngine {
         let subscription =
             Subscription { engine, prepared, caller, limits, source, trace_origin, has_ended: false };
         match subscription.response(Event::None).await {
-            Some(response) => Err(response.of(&resolved.label)),
+            Some(response) => Err(response.with_operation(&resolved.label)),
             None => Ok(subscription),
         }
     }
@@ -231,7 +231,7 @@ impl Subscription {
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let request = self.prepared.clone().into_request();
         let response_bytes = self.engine.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
-        let stats = OperationStats::new(false, deadline.waits).with_response_bytes(response_bytes);
+        let stats = OperationStats::new(false, deadline.waits_end).with_response_bytes(response_bytes);
         let (stats, view) = (Arc::new(stats), self.caller.view());
         let _charge = self.limits.as_ref().map(|limits| limits.counting_calls(Arc::clone(&stats)));
         let executed =

@@ -1,12 +1,12 @@
 //! The shared store on a server that speaks Redis's protocol (RESP2).
 //!
-//! [`RedisStore`] needs one node with MGET, SET (NX, PX), EVAL (to extend or remove an entry whose value is unchanged),
-//! PUBLISH, SUBSCRIBE and PING, on keys and a channel of one prefix; an ACL user needs these permissions. [`server`]
-//! opens connections, whose replies [`bounded_replies`] bounds. [`connection`] manages the shared one, and [`probe`]
-//! checks a server for `switchboard check`.
+//! [`RedisStore`] needs a single node, not a cluster. It uses MGET, SET (NX, PX), EVAL (to extend or remove an entry
+//! whose value is unchanged), PUBLISH, SUBSCRIBE and PING. An ACL user needs permission for these, on all keys and the
+//! channel with the configured prefix. [`server`] opens connections, and [`bounded_replies`] limits the size of their
+//! replies. [`connection`] manages the shared one, and [`probe`] checks a server for `switchboard check`.
 //!
-//! Each command runs in its own task. If its caller has timed out, the task still receives the response, which shows
-//! that the connection works. The server's error texts are discarded, because they can quote keys; the client library
+//! Each command runs in its own task. If its caller has timed out, the task still receives the response. It shows that
+//! the connection is slow but not dead; otherwise [`SharedConnection`] would replace it. The server's error texts are discarded, because they can quote keys; the client library
 //! is built without logging.
 //!
 //! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and it uses a dead connection
@@ -79,7 +79,8 @@ impl Store for RedisStore {
         self.run(|mut connection| async move { cmd("MGET").arg(keys).query_async(&mut connection).await })
     }
 
-    /// Stores entries, without those that are too long to be read again.
+    /// Stores entries. Skips those whose value is longer than a reply may contain ([`VALUE_BYTES_MAX`]), as they could
+    /// not be read back. [`Store::set_if_absent`] stores only short values.
     fn set(&self, mut entries: Vec<Entry>) -> BoxFuture<'_, Result<(), StoreError>> {
         entries.retain(|entry| entry.value.len() <= VALUE_BYTES_MAX);
         if entries.is_empty() {

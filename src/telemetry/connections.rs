@@ -54,7 +54,7 @@ impl Connections {
     pub fn measured_by(metrics: &Metrics, listener: &'static str) -> Arc<Self> {
         let connections = Arc::new(Self::default());
         let read = Arc::clone(&connections);
-        metrics.read(listener, move |readings| {
+        metrics.register(listener, move |readings| {
             for ((_, reason), count) in Refused::ALL.iter().zip(&read.refused) {
                 let count = count.load(Ordering::Relaxed);
                 readings.count(&declared::CONNECTIONS_REFUSED, &[listener, reason], count);

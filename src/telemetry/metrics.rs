@@ -88,7 +88,7 @@ impl Metrics {
     }
 
     /// Registers a source, and replaces the source of that name: a rebuilt part is not read twice.
-    pub fn read(&self, name: &'static str, source: impl Fn(&mut Readings) + Send + Sync + 'static) {
+    pub fn register(&self, name: &'static str, source: impl Fn(&mut Readings) + Send + Sync + 'static) {
         self.state.lock().insert(name, Box::new(source));
     }
 

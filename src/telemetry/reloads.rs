@@ -26,7 +26,7 @@ impl Reloads {
             Self { succeeded: AtomicU64::new(0), refused: AtomicU64::new(0), in_force_since: since };
         let reloads = Arc::new(reloads);
         let read = Arc::clone(&reloads);
-        metrics.read("reloads", move |readings| {
+        metrics.register("reloads", move |readings| {
             for (outcome, count) in [("ok", &read.succeeded), ("refused", &read.refused)] {
                 readings.count(&declared::RELOADS, &[outcome], count.load(Ordering::Relaxed));
             }

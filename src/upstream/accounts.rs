@@ -31,7 +31,7 @@ pub struct AccountPage {
     /// The readable accounts, in the upstream's order.
     pub items: Vec<SharedAccount>,
     /// Number of rows in the response, including unreadable ones.
-    pub rows_sent: usize,
+    pub rows_received: usize,
     /// Cursor of the next page; `None` at the end.
     pub next_cursor: Option<Box<str>>,
     /// Whether there is a cursor that cannot be read, so that the pages after this one cannot be reached.

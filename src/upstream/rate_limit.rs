@@ -1,5 +1,8 @@
 //! Parsing of rate limit headers, in every dialect of docs/upstreams.md#composio-rate-limits, #rate-limit-reset.
 //!
+//! A window is the period to which the upstream's limit of calls applies. Where the upstream states its own time, that
+//! time counts (`upstream_now`), and the local clock otherwise.
+//!
 //! A header that is not understood is ignored, and [`unreadable`] reports it to be counted. If a header is repeated or
 //! has several spellings, the first value that is understood counts.
 
@@ -29,27 +32,28 @@ pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
     if let Some(wait) = retry_after(headers, local_now) {
         return Some(wait);
     }
-    // If calls remain, the reset is the end of the day, but the limit per minute was exceeded, which has no header.
+    // The headers describe the daily limit. If calls remain in it, the 429 came from the limit per minute, for which there
+    // is no header. The daily reset would be far too long a wait.
     if remaining(headers).is_some_and(|left| left > 0) {
         return None;
     }
-    let now = now(headers, local_now);
-    plausible(resets_at(headers, now)?.duration_since(now))
+    let upstream_now = upstream_now(headers, local_now);
+    at_least_a_second(resets_at(headers, upstream_now)?.duration_since(upstream_now))
 }
 
 /// Returns the wait that `Retry-After` states.
 pub(super) fn retry_after(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
-    let now = now(headers, local_now);
-    first(headers, &[RETRY_AFTER], |text| read_wait(text, now))
+    let upstream_now = upstream_now(headers, local_now);
+    first(headers, &[RETRY_AFTER], |text| read_wait(text, upstream_now))
 }
 
-/// Returns the end of the counted window.
+/// Returns the end of the window, in the upstream's time.
 #[must_use]
-pub fn resets_at(headers: &HeaderMap, now: Timestamp) -> Option<Timestamp> {
-    first(headers, &RESETS, |text| read_reset(text, now))
+pub fn resets_at(headers: &HeaderMap, upstream_now: Timestamp) -> Option<Timestamp> {
+    first(headers, &RESETS, |text| read_reset(text, upstream_now))
 }
 
-/// Returns the limit of the counted window.
+/// Returns the limit of calls in the window.
 #[must_use]
 pub fn limit(headers: &HeaderMap) -> Option<u64> {
     first(headers, &LIMITS, read_limit)
@@ -61,7 +65,7 @@ pub fn remaining(headers: &HeaderMap) -> Option<u64> {
     first(headers, &REMAINING, read_remaining)
 }
 
-/// Returns the length of the counted window.
+/// Returns the length of the window.
 pub(super) fn window(headers: &HeaderMap) -> Option<Duration> {
     first(headers, &[WINDOW], read_window)
 }
@@ -73,21 +77,21 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 /// Returns the upstream's own time if it is plausible, or else the local time.
-pub(super) fn now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
+pub(super) fn upstream_now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
     let is_plausible = |date: &Timestamp| date.duration_since(local_now).abs() <= SKEW_MAX;
     date(headers).filter(is_plausible).unwrap_or(local_now)
 }
 
 /// Returns the names of the headers with a value that is not understood.
 pub fn unreadable(headers: &HeaderMap, local_now: Timestamp) -> impl Iterator<Item = &'static str> + '_ {
-    let now = now(headers, local_now);
+    let upstream_now = upstream_now(headers, local_now);
     let is_understood = move |name: &str, text: &str| match name {
         DATE => timestamp(text).is_some(),
-        RETRY_AFTER => read_wait(text, now).is_some(),
+        RETRY_AFTER => read_wait(text, upstream_now).is_some(),
         WINDOW => read_window(text).is_some(),
         name if LIMITS.contains(&name) => read_limit(text).is_some(),
         name if REMAINING.contains(&name) => read_remaining(text).is_some(),
-        _ => read_reset(text, now).is_some(),
+        _ => read_reset(text, upstream_now).is_some(),
     };
     let names = [DATE, RETRY_AFTER, WINDOW].into_iter().chain(LIMITS).chain(REMAINING).chain(RESETS);
     names.filter(move |name| {
@@ -101,15 +105,15 @@ fn first<T>(headers: &HeaderMap, names: &[&str], read: impl Fn(&str) -> Option<T
     values.find_map(|value| read(value.to_str().ok()?.trim()))
 }
 
-fn read_wait(text: &str, now: Timestamp) -> Option<Duration> {
-    plausible(match seconds(text) {
+fn read_wait(text: &str, upstream_now: Timestamp) -> Option<Duration> {
+    at_least_a_second(match non_negative(text) {
         Some(seconds) => SignedDuration::try_from_secs_f64(seconds).ok()?,
-        None => timestamp(text)?.duration_since(now),
+        None => timestamp(text)?.duration_since(upstream_now),
     })
 }
 
-fn read_reset(text: &str, now: Timestamp) -> Option<Timestamp> {
-    let Some(number) = seconds(text) else {
+fn read_reset(text: &str, upstream_now: Timestamp) -> Option<Timestamp> {
+    let Some(number) = non_negative(text) else {
         return timestamp(text);
     };
     if number >= 1e12 {
@@ -117,13 +121,13 @@ fn read_reset(text: &str, now: Timestamp) -> Option<Timestamp> {
     } else if number >= 1e9 {
         Timestamp::from_second(whole(number)).ok()
     } else {
-        now.checked_add(SignedDuration::try_from_secs_f64(number).ok()?).ok()
+        upstream_now.checked_add(SignedDuration::try_from_secs_f64(number).ok()?).ok()
     }
 }
 
 /// `100, 100;w=60`: the limit in force comes first (draft-ietf-httpapi-ratelimit-headers-06, 3.1).
 fn read_limit(text: &str) -> Option<u64> {
-    seconds(text.split([',', ';']).next().unwrap_or_default().trim()).map(count)
+    non_negative(text.split([',', ';']).next().unwrap_or_default().trim()).map(count)
 }
 
 fn read_remaining(text: &str) -> Option<u64> {
@@ -146,19 +150,19 @@ fn read_window(text: &str) -> Option<Duration> {
     Some(length).filter(|length| !length.is_zero() && *length <= WAIT_MAX)
 }
 
-/// Returns the wait, at least one second; `None` if it is implausibly long.
-fn plausible(wait: SignedDuration) -> Option<Duration> {
+/// Returns the wait, at least one second: a time in the past becomes one second. `None` if the wait is implausibly long.
+fn at_least_a_second(wait: SignedDuration) -> Option<Duration> {
     let wait = wait.max(SignedDuration::from_secs(1));
     Duration::try_from(wait).ok().filter(|wait| *wait <= WAIT_MAX)
 }
 
-fn seconds(text: &str) -> Option<f64> {
+fn non_negative(text: &str) -> Option<f64> {
     text.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)
 }
 
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a float becomes the nearest whole number, at worst the largest"
+    reason = "`as` drops the fraction and saturates at the ends of the range"
 )]
 fn whole(number: f64) -> i64 {
     number as i64
@@ -168,7 +172,7 @@ fn whole(number: f64) -> i64 {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "a float becomes the nearest whole number in range"
+    reason = "`as` drops the fraction and saturates at the ends of the range"
 )]
 fn count(number: f64) -> u64 {
     number as u64
@@ -201,26 +205,26 @@ mod tests {
             .collect()
     }
 
-    fn wait_s(pairs: &[(&'static str, &str)]) -> Option<u64> {
-        wait(&headers(pairs), NOW.parse().unwrap()).map(|wait| wait.as_secs())
+    fn wait_s(pairs: &[(&'static str, &str)]) -> Option<f64> {
+        wait(&headers(pairs), NOW.parse().unwrap()).map(|wait| wait.as_secs_f64())
     }
 
     #[test]
     fn every_dialect_of_a_wait_is_parsed() {
-        for (name, value, says) in [
-            ("retry-after", "7", 7),
-            ("retry-after", "1.5", 1),
-            ("retry-after", "Sat, 21 Nov 2026 12:01:00 GMT", 60),
-            ("retry-after", "Saturday, 21-Nov-26 12:01:00 GMT", 60),
-            ("retry-after", "Sat Nov 21 12:01:00 2026", 60),
-            ("x-ratelimit-reset", "1795262430", 30),
-            ("x-ratelimit-reset", "1795262430000", 30),
-            ("ratelimit-reset", "45", 45),
-            ("x-ratelimit-reset", "2026-11-21T12:00:10Z", 10),
-            ("x-ratelimit-reset", "1", 1),
-            ("retry-after", "0", 1),
+        for (name, value, wait) in [
+            ("retry-after", "7", 7.0),
+            ("retry-after", "1.5", 1.5),
+            ("retry-after", "Sat, 21 Nov 2026 12:01:00 GMT", 60.0),
+            ("retry-after", "Saturday, 21-Nov-26 12:01:00 GMT", 60.0),
+            ("retry-after", "Sat Nov 21 12:01:00 2026", 60.0),
+            ("x-ratelimit-reset", "1795262430", 30.0),
+            ("x-ratelimit-reset", "1795262430000", 30.0),
+            ("ratelimit-reset", "45", 45.0),
+            ("x-ratelimit-reset", "2026-11-21T12:00:10Z", 10.0),
+            ("x-ratelimit-reset", "1", 1.0),
+            ("retry-after", "0", 1.0),
         ] {
-            assert_eq!(wait_s(&[(name, value)]), Some(says), "{name}: {value}");
+            assert_eq!(wait_s(&[(name, value)]), Some(wait), "{name}: {value}");
         }
     }
 
@@ -286,21 +290,24 @@ mod tests {
     #[test]
     fn a_date_far_from_the_local_clock_is_ignored() {
         let wrong = [("date", "Thu, 01 Jan 1970 00:00:00 GMT"), ("x-ratelimit-reset", "1795262430")];
-        assert_eq!(wait_s(&wrong), Some(30));
+        assert_eq!(wait_s(&wrong), Some(30.0));
         let wrong =
             [("date", "Sat, 21 Nov 2099 12:00:00 GMT"), ("retry-after", "Sat, 21 Nov 2026 12:01:00 GMT")];
-        assert_eq!(wait_s(&wrong), Some(60));
+        assert_eq!(wait_s(&wrong), Some(60.0));
     }
 
     #[test]
     fn waits_are_relative_to_the_upstreams_clock() {
         let skewed = [("date", "Sat, 21 Nov 2026 11:50:00 GMT"), ("x-ratelimit-reset", "1795261810")];
-        assert_eq!(wait_s(&skewed), Some(10));
+        assert_eq!(wait_s(&skewed), Some(10.0));
     }
 
     #[test]
     fn a_429_with_remaining_calls_does_not_wait_for_the_daily_reset() {
         assert_eq!(wait_s(&[("x-ratelimit-remaining", "995"), ("x-ratelimit-reset", "1795262430")]), None);
-        assert_eq!(wait_s(&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "1795262430")]), Some(30));
+        assert_eq!(
+            wait_s(&[("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "1795262430")]),
+            Some(30.0)
+        );
     }
 }

@@ -209,11 +209,16 @@ fn keys_of_tenants_are_read_from_files_validated_and_redacted() {
 fn all_secrets_of_entries_have_a_file_setting() {
     let schema = SettingsSchema::built_in().unwrap();
     for list in schema.lists() {
-        for setting in list.entry.iter() {
+        for setting in list.entry_schema.iter() {
             let has_secret_name = ["key", "token", "secret", "secrets", "password"]
                 .iter()
                 .any(|word| setting.name.ends_with(word));
-            assert_eq!(has_secret_name, list.entry.file_of(setting).is_some(), "{}", setting.name);
+            assert_eq!(
+                has_secret_name,
+                list.entry_schema.file_setting_of(setting).is_some(),
+                "{}",
+                setting.name
+            );
         }
     }
 }

@@ -86,7 +86,7 @@ fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
 fn all_secrets_are_redacted() {
     let schema = SettingsSchema::built_in().unwrap();
     let secrets: Vec<&str> =
-        schema.iter().filter(|s| schema.file_of(s).is_some()).map(|s| s.name.as_str()).collect();
+        schema.iter().filter(|s| schema.file_setting_of(s).is_some()).map(|s| s.name.as_str()).collect();
     assert_eq!(
         secrets,
         [

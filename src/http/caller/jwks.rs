@@ -18,7 +18,7 @@ use crate::domain::clock::Clock;
 use crate::upstream::jwks::{self, JwksFetchError};
 use crate::upstream::transport::Network;
 
-/// Minimum time between two reads after a failed one, unless the setting is shorter.
+/// After a failed read, the next one may start after this time, or after `min_read_interval` if that is shorter.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// Maximum age of keys that could not be read again.
@@ -38,8 +38,10 @@ pub(super) struct IssuerKeys(Arc<SharedKeys>);
 
 struct SharedKeys {
     source: KeySource,
+    /// Age from which keys are read again.
     ttl: Duration,
-    pause: Duration,
+    /// Minimum time between two reads.
+    min_read_interval: Duration,
     clock: Clock,
     state: Mutex<CachedKeys>,
     read_lock: tokio::sync::Mutex<()>,
@@ -66,7 +68,7 @@ pub(super) enum KeyLookup {
 /// Reason why there are no keys. It does not repeat the text that was read.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyReadError {
-    /// The issuer could not be reached or refused.
+    /// The issuer could not be reached, or it refused the request.
     #[error("{0}")]
     Network(#[from] JwksFetchError),
     /// The response is not a key set.
@@ -93,11 +95,11 @@ impl KeySource {
 }
 
 impl IssuerKeys {
-    pub(super) fn new(source: KeySource, ttl: Duration, pause: Duration, clock: Clock) -> Self {
+    pub(super) fn new(source: KeySource, ttl: Duration, min_read_interval: Duration, clock: Clock) -> Self {
         Self(Arc::new(SharedKeys {
             source,
             ttl,
-            pause,
+            min_read_interval,
             clock,
             state: Mutex::default(),
             read_lock: tokio::sync::Mutex::default(),
@@ -107,19 +109,19 @@ impl IssuerKeys {
     /// Returns the key for a token's `kid` and algorithm.
     pub(super) async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> KeyLookup {
         if let Some((key, is_fresh)) =
-            self.0.state().find(id, algorithm, self.0.ttl, self.0.clock.instant_now())
+            self.0.snapshot().find(id, algorithm, self.0.ttl, self.0.clock.instant_now())
         {
             if !is_fresh && self.0.may_read() {
-                // Old keys are used while they are read again.
-                drop(self.read());
+                // Old keys are used while they are read again in a detached task.
+                drop(self.spawn_read());
             }
             return KeyLookup::Found(key);
         }
         if self.0.may_read() {
             // If the task panics, the old keys stay; the next request reads again.
-            let _ = self.read().await;
+            let _ = self.spawn_read().await;
         }
-        let state = self.0.state();
+        let state = self.0.snapshot();
         match state.find(id, algorithm, self.0.ttl, self.0.clock.instant_now()) {
             Some((key, _)) => KeyLookup::Found(key),
             None if state.has_failed => KeyLookup::Unreadable,
@@ -127,7 +129,8 @@ impl IssuerKeys {
         }
     }
 
-    fn read(&self) -> tokio::task::JoinHandle<()> {
+    /// Starts a task that reads the keys. It continues if its handle is dropped.
+    fn spawn_read(&self) -> tokio::task::JoinHandle<()> {
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move {
             let _guard = shared.read_lock.lock().await;
@@ -154,13 +157,15 @@ impl CachedKeys {
 }
 
 impl SharedKeys {
-    fn state(&self) -> CachedKeys {
+    /// Returns a copy of the state, so that no caller has the lock during an `.await`.
+    fn snapshot(&self) -> CachedKeys {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn may_read(&self) -> bool {
-        let CachedKeys { attempted_at, has_failed, .. } = self.state();
-        let min_interval = if has_failed { self.pause.min(RETRY_DELAY) } else { self.pause };
+        let CachedKeys { attempted_at, has_failed, .. } = self.snapshot();
+        let min_interval =
+            if has_failed { self.min_read_interval.min(RETRY_DELAY) } else { self.min_read_interval };
         attempted_at.is_none_or(|attempted_at| self.clock.instant_now() >= attempted_at + min_interval)
     }
 

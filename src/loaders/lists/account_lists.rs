@@ -276,12 +276,12 @@ impl AccountLists {
         parts: Freshness,
         problems: ProblemReports,
     ) {
-        let (rows_sent, total_items) = (items.len(), u64::try_from(items.len()).ok());
+        let (rows_received, total_items) = (items.len(), u64::try_from(items.len()).ok());
         let (next_cursor, has_unreadable_cursor, lacks_users) = (None, false, false);
         let page = Page {
             items,
-            rows_sent,
-            rows_set_aside: 0,
+            rows_received,
+            rows_filtered_out: 0,
             next_cursor,
             has_unreadable_cursor,
             lacks_users,

@@ -147,7 +147,7 @@ impl MultiParentCount<'_> {
                 && let page = &cached.value
                 && page.is_last()
                 && page.total_items.is_none_or(|total| usize::try_from(total) == Ok(page.items.len()))
-                && page.items.len() == page.rows_sent
+                && page.items.len() == page.rows_received
             {
                 return Some(self.count_accounts(page.items.iter(), Some(cached.freshness)));
             }
@@ -203,20 +203,20 @@ impl MultiParentCount<'_> {
             return Ok(None);
         }
         let mut walk = PageWalk::from(self.lists, &joined, None, StalePolicy::RequireFresh);
-        let (mut accounts, mut rows_sent): (Vec<SharedAccount>, _) = (Vec::new(), 0);
+        let (mut accounts, mut rows_received): (Vec<SharedAccount>, _) = (Vec::new(), 0);
         let (mut last_total, mut freshness, mut problems) = (Some(total), None, ProblemReports::new());
         while let Some(step) = walk.step().await? {
             if step.is_restart {
-                (accounts, rows_sent, freshness, problems) = Default::default();
+                (accounts, rows_received, freshness, problems) = Default::default();
             }
             accounts.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
-            rows_sent += step.page.rows_sent;
+            rows_received += step.page.rows_received;
             last_total = step.page.total_items;
             problems.extend_from_slice(&step.page.problems);
             freshness = Freshness::of(freshness.into_iter().chain([step.freshness]));
         }
         // If rows were repeated, unreadable or moved during the walk, the numbers are not exact.
-        let is_whole = rows_sent == accounts.len() && last_total == u64::try_from(rows_sent).ok();
+        let is_whole = rows_received == accounts.len() && last_total == u64::try_from(rows_received).ok();
         if walk.was_cut() || !is_whole {
             return Ok(None);
         }

@@ -183,7 +183,7 @@ impl MultiParentRead<'_> {
         // A list that ends before its reported total is not complete.
         let has_all_reported_rows = page
             .total_items
-            .is_none_or(|total| u64::try_from(page.rows_sent).is_ok_and(|sent| total <= sent));
+            .is_none_or(|total| u64::try_from(page.rows_received).is_ok_and(|sent| total <= sent));
         let is_whole = page.is_last() && has_all_reported_rows;
         if !is_whole && parent_rows.len() < self.min_rows() {
             return None;
@@ -202,7 +202,7 @@ impl MultiParentRead<'_> {
         run.has_more =
             parent_rows.len() > self.query.page.size || (!is_whole && !self.query.page.has_more_selected);
         // An unreadable row may belong to any parent, so only a full slice is complete then.
-        let is_readable = page.rows_unread() == 0;
+        let is_readable = page.rows_rejected() == 0;
         run.is_complete = is_readable || run.rows.len() == self.query.page.size;
         if is_whole && is_readable {
             run.total_items = u64::try_from(parent_rows.len()).ok();

@@ -78,7 +78,7 @@ impl Ownership {
     }
 
     /// Fails without a call if the scan depends on the filter by user and the filter is known to be unreliable.
-    pub(super) async fn check(&self, scan: &Scan) -> Result<(), UpstreamError> {
+    pub(super) async fn ensure_users_can_be_determined(&self, scan: &Scan) -> Result<(), UpstreamError> {
         let state = self.state_of(&scan.key.credential);
         if scan.key.filter.user_ids.is_none() || !state.are_users_hidden.load(Ordering::Relaxed) {
             return Ok(());
@@ -159,7 +159,7 @@ impl CredentialOwnership {
             let credential = &scan.reader.credential;
             let order = AccountOrder::NEWEST_FIRST;
             let found = client.fetch_page(credential, &filter, order, None, 1, purpose).await?;
-            is_passed &= found.rows_sent == 0;
+            is_passed &= found.rows_received == 0;
         }
         if !is_passed {
             tracing::warn!(

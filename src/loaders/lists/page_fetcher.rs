@@ -1,7 +1,7 @@
 //! Fetches one upstream page of a scan and removes the rows that do not belong to it.
 //!
-//! [`PageFetcher::fetch`] calls Composio, adds users that the response does not name ([`super::ownership`]), and
-//! removes the rows that the filter does not allow.
+//! [`PageFetcher::fetch`] calls Composio, fills in the user of each row if the response names no users
+//! ([`super::ownership`]), and removes the rows that the filter does not allow.
 
 use std::sync::Arc;
 
@@ -47,8 +47,8 @@ impl PageFetcher {
             // (docs/upstreams.md#composio-list-request).
             return Ok(Page {
                 items: Vec::new(),
-                rows_sent: 0,
-                rows_set_aside: 0,
+                rows_received: 0,
+                rows_filtered_out: 0,
                 next_cursor: None,
                 has_unreadable_cursor: false,
                 lacks_users: false,
@@ -56,7 +56,7 @@ impl PageFetcher {
                 problems: ProblemReports::new(),
             });
         }
-        self.ownership.check(scan).await?;
+        self.ownership.ensure_users_can_be_determined(scan).await?;
         let credential = &scan.reader.credential;
         let mut page = self.client.fetch_page(credential, filter, *order, cursor, limit, purpose).await?;
         self.ownership.attribute(&self.client, scan, &mut page, purpose).await?;
@@ -64,8 +64,8 @@ impl PageFetcher {
         let lacks_users = !page.names_users && !page.items.is_empty() && scan.several_users().is_some();
         let page = Page {
             items: page.items,
-            rows_sent: page.rows_sent,
-            rows_set_aside: 0,
+            rows_received: page.rows_received,
+            rows_filtered_out: 0,
             next_cursor: page.next_cursor.map(Into::into),
             has_unreadable_cursor: page.has_unreadable_cursor,
             lacks_users: lacks_users && !scan.needs_users,
@@ -79,6 +79,8 @@ impl PageFetcher {
     fn drop_disallowed(&self, scan: &Scan, page: &mut AccountPage) {
         let before = page.items.len();
         let names_users = page.names_users;
+        // If the response names no users, the user filter is not checked again: `attribute` has probed that the upstream
+        // applies it, and in the lists that need users each row now has one. The view hides a member's rows without one.
         page.items.retain(|account| match names_users {
             true => scan.admits(account),
             false => scan.admits_ignoring_user(account),
@@ -88,10 +90,11 @@ impl PageFetcher {
             // The upstream's total counts the removed rows too.
             page.total_items = None;
             let mut problems = Problems::none(UpstreamName::Composio);
-            let (place, count) =
-                (ProblemLocation { row: None, field: "" }, u64::try_from(rows).unwrap_or(u64::MAX));
+            let count = u64::try_from(rows).unwrap_or(u64::MAX);
+            // The client has already counted the page's other problems in the metrics, so only this one is counted here.
+            // The response reports all problems of the page.
             for noted in [&mut problems, &mut page.problems] {
-                noted.note(place, ProblemRule::NotInFilter, count);
+                noted.note(ProblemLocation::SEVERAL_ROWS, ProblemRule::NotInFilter, count);
             }
             self.client.count_problems(&problems);
         }
@@ -104,9 +107,11 @@ fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Times
     let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
     let rules = HealthRules { abandoned_after, sync_stale_after: None };
     let before = page.items.len();
+    // The filter admits only pending, failed and expired accounts, all of which need attention, except that a pending one
+    // does so only when it is abandoned.
     page.items.retain(|account| rules.evaluate_account(account, now).needs_attention);
-    page.rows_set_aside = before - page.items.len();
-    let is_whole = is_first && page.is_last() && page.rows_unread() == 0;
+    page.rows_filtered_out = before - page.items.len();
+    let is_whole = is_first && page.is_last() && page.rows_rejected() == 0;
     page.total_items = is_whole.then(|| u64::try_from(page.items.len()).ok()).flatten();
     page
 }

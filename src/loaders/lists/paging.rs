@@ -165,7 +165,7 @@ impl ScanReader<'_> {
             }
             run.total_items = step.page.total(&self.scan.reader.view, step.cursor.is_none());
             run.add_freshness(step.freshness);
-            let unread = step.page.rows_unread();
+            let unread = step.page.rows_rejected();
             has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
             for (index, account) in step.page.items.iter().enumerate() {

@@ -168,10 +168,10 @@ fn allows(values: &Option<FilterValues>, value: &str) -> bool {
 pub struct Page {
     /// Its accounts, in the scan's order.
     pub items: Vec<SharedAccount>,
-    /// Number of rows that the upstream sent, including unreadable and disallowed rows.
-    pub rows_sent: usize,
+    /// Number of rows in the upstream's response, including unreadable and disallowed rows.
+    pub rows_received: usize,
     /// Number of rows that were removed by a filter that the upstream does not support.
-    pub rows_set_aside: usize,
+    pub rows_filtered_out: usize,
     /// The upstream's cursor of the next page.
     pub next_cursor: Option<Arc<str>>,
     /// Whether more pages follow that cannot be reached, because their cursor is unreadable.
@@ -193,7 +193,7 @@ impl Page {
     pub(crate) fn total(&self, view: &View, is_first: bool) -> Option<u64> {
         let is_whole = is_first && self.is_last();
         let is_plausible = |total: u64| {
-            self.rows_unread() == 0 && (!is_whole || usize::try_from(total) == Ok(self.items.len()))
+            self.rows_rejected() == 0 && (!is_whole || usize::try_from(total) == Ok(self.items.len()))
         };
         self.total_items.filter(|total| view.is_full() || is_plausible(*total))
     }
@@ -206,8 +206,8 @@ impl Page {
 
     /// Returns the number of rows that were unreadable or not allowed by the filter.
     #[must_use]
-    pub fn rows_unread(&self) -> usize {
-        self.rows_sent.saturating_sub(self.items.len() + self.rows_set_aside)
+    pub fn rows_rejected(&self) -> usize {
+        self.rows_received.saturating_sub(self.items.len() + self.rows_filtered_out)
     }
 }
 

@@ -77,7 +77,7 @@ impl NoveltyCheck {
         let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
         // A page whose rows were all filtered out is not a repeated page.
         let is_repeated = match page.items.is_empty() {
-            true => page.rows_sent == 0,
+            true => page.rows_received == 0,
             false => page.items.iter().all(is_known),
         };
         self.repeated = if is_repeated { self.repeated + 1 } else { 0 };

@@ -71,7 +71,7 @@ const OUTCOME: Label =
     label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up", "cut_off"]);
 const CACHE: Label = label(
     "cache",
-    &["pages", "accounts", "totals", "reverse_pages", "providers", "last_known", "answers", "documents"],
+    &["pages", "accounts", "totals", "reverse_pages", "providers", "last_known", "responses", "documents"],
 );
 const STATUS: Label = Label { name: "status", values: &[], is: "an HTTP status, three digits" };
 const VERSION: Label = Label { name: "version", values: &[], is: "as printed by `switchboard --version`" };

@@ -51,7 +51,7 @@ pub(in crate::upstream) enum WindowEnd {
 impl QuotaHeaders {
     /// Parses the headers of a response received at `wall`.
     pub(in crate::upstream) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
-        let now = rate_limit::now(headers, wall);
+        let now = rate_limit::upstream_now(headers, wall);
         let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
         let reset = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
         let (ends, resets_at) = match (reset, rate_limit::window(headers)) {

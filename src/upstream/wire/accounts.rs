@@ -118,18 +118,18 @@ fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> AccountPa
         names_users.set(names_users.get() || names_user);
         account(wire, problems)
     };
-    let rows_sent = page.items.len();
+    let rows_received = page.items.len();
     let (items, mut problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), read);
     // A total below the number of rows on this page is wrong.
     let total_items =
-        total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_sent));
+        total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_received));
     if has_unreadable_cursor {
         let place = ProblemLocation { row: None, field: "next_cursor" };
         problems.note(place, ProblemRule::UnreadableValue, 1);
     }
     AccountPage {
         items,
-        rows_sent,
+        rows_received,
         names_users: names_users.get(),
         next_cursor: next_cursor.filter(|cursor| !cursor.is_empty()),
         has_unreadable_cursor,
@@ -208,7 +208,7 @@ mod tests {
     fn an_item_with_only_required_fields_is_decoded() {
         let page = page(format!(r#"{{"items":[{ITEM}],"total_items":3.0}}"#).as_bytes()).unwrap();
         assert_eq!(
-            (page.items.len(), page.rows_sent, page.next_cursor, page.total_items),
+            (page.items.len(), page.rows_received, page.next_cursor, page.total_items),
             (1, 1, None, Some(3))
         );
         assert_eq!(page.items[0].auth_config.auth_scheme.raw(), "");
@@ -276,7 +276,7 @@ mod tests {
         ];
         for bad in bad {
             let page = page(format!(r#"{{"items":[{bad},{ITEM}],"next_cursor":""}}"#).as_bytes()).unwrap();
-            assert_eq!((page.items.len(), page.rows_sent, page.next_cursor), (1, 2, None), "{bad}");
+            assert_eq!((page.items.len(), page.rows_received, page.next_cursor), (1, 2, None), "{bad}");
             assert_eq!(page.problems.rows_left_out(), 1, "{bad}");
         }
     }

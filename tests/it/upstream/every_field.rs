@@ -321,7 +321,7 @@ proptest! {
         let usual = row(&ACCOUNT, "", "");
         let body = format!("{{\"items\":[{},{usual}],\"total_items\":2}}", row(&ACCOUNT, field.0, &json));
         let page = page_of(body.as_bytes()).expect("a page");
-        prop_assert_eq!(page.rows_sent, 2);
+        prop_assert_eq!(page.rows_received, 2);
         let usual = page.items.last().expect("the other row");
         let changed = (page.items.len() == 2).then(|| &*page.items[0]);
         check(&ACCOUNT, field, &json, (changed, usual), &page.problems);

@@ -59,8 +59,8 @@ async fn page() -> Page {
     let read = read(body).await;
     Page {
         items: read.items,
-        rows_sent: read.rows_sent,
-        rows_set_aside: 0,
+        rows_received: read.rows_received,
+        rows_filtered_out: 0,
         next_cursor: read.next_cursor.map(Into::into),
         has_unreadable_cursor: read.has_unreadable_cursor,
         lacks_users: false,
@@ -69,7 +69,7 @@ async fn page() -> Page {
     }
 }
 
-const WRITTEN: &str = r#"{"items":[{"id":"ca_1","toolkit":"gmail","auth_config":{"id":"ac_1","auth_scheme":"OAUTH2","is_composio_managed":true,"is_disabled":false,"legacy_uuid":"old"},"word_id":"w","alias":"a","user_id":"u","status":"PAUSED","status_reason":"r","is_disabled":false,"account_type":"Shared","created_at":"2026-11-21T12:00:00.123456Z","updated_at":null,"state":{"auth_scheme":"OAUTH2","status":"ACTIVE","scopes":["s"],"token_type":"b","expires_at":"2026-11-22T12:00:00Z","expired_at":null,"revoked_at":null,"error":"e","error_description":"d","settings":[{"name":"region","value":"eu"}],"withheld":["access_token","refresh_token"]},"test_request_endpoint":"t","legacy":{"uuid":"o","labels":["l"]}}],"rows_sent":2,"rows_set_aside":0,"next_cursor":"n","has_unreadable_cursor":false,"lacks_users":false,"total_items":2,"problems":[{"upstream":"COMPOSIO","located":[[0,"updated_at","unreadable_timestamp",1],[1,"toolkit","missing",1]],"counts":[["missing",1],["unreadable_timestamp",1]]}]}"#;
+const WRITTEN: &str = r#"{"items":[{"id":"ca_1","toolkit":"gmail","auth_config":{"id":"ac_1","auth_scheme":"OAUTH2","is_composio_managed":true,"is_disabled":false,"legacy_uuid":"old"},"word_id":"w","alias":"a","user_id":"u","status":"PAUSED","status_reason":"r","is_disabled":false,"account_type":"Shared","created_at":"2026-11-21T12:00:00.123456Z","updated_at":null,"state":{"auth_scheme":"OAUTH2","status":"ACTIVE","scopes":["s"],"token_type":"b","expires_at":"2026-11-22T12:00:00Z","expired_at":null,"revoked_at":null,"error":"e","error_description":"d","settings":[{"name":"region","value":"eu"}],"withheld":["access_token","refresh_token"]},"test_request_endpoint":"t","legacy":{"uuid":"o","labels":["l"]}}],"rows_received":2,"rows_filtered_out":0,"next_cursor":"n","has_unreadable_cursor":false,"lacks_users":false,"total_items":2,"problems":[{"upstream":"COMPOSIO","located":[[0,"updated_at","unreadable_timestamp",1],[1,"toolkit","missing",1]],"counts":[["missing",1],["unreadable_timestamp",1]]}]}"#;
 
 #[tokio::test]
 async fn the_stored_format_is_that_of_this_version_and_has_no_secret() {

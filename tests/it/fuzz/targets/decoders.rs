@@ -80,9 +80,9 @@ fn assert_all_rows_counted(rows: usize, problems: &Problems, sent: usize) {
 
 pub(super) fn accounts(bytes: &[u8]) {
     let Some(page) = page_of(bytes) else { return };
-    assert_all_rows_counted(page.items.len(), &page.problems, page.rows_sent);
+    assert_all_rows_counted(page.items.len(), &page.problems, page.rows_received);
     if let Some(sent) = rows_seen(bytes, "/items") {
-        assert_eq!(page.rows_sent, sent);
+        assert_eq!(page.rows_received, sent);
     }
     assert!(page.items.iter().all(|account| !account.id.is_empty()));
     assert!(page.next_cursor.is_none_or(|cursor| !cursor.is_empty() && cursor.len() <= 4_096));
