@@ -78,7 +78,7 @@ impl Replica {
                 let graph = graph_over(&config, clock, &networks);
                 let mut shares = config.cache.shares();
                 if !keeps_answers {
-                    shares = Shares { answers: 0, ..shares };
+                    shares = Shares { responses: 0, ..shares };
                 }
                 let operations = OperationEngine::new(graph.clone(), &shares, clock).expect("a schema");
                 sender.send(graph).expect("the other thread waits");
