@@ -11,6 +11,9 @@ use super::replica_tests::{DAY, HEADERS, RESET, Replica, Time, leadlex};
 use super::{Call, CallEvent, CallId, CallMessage, Purpose, QuotaHeaders, QuotaSnapshot};
 use Purpose::{Needed, Refresh};
 
+/// Calls per day.
+const LIMIT: u64 = 30;
+
 #[derive(Debug, Clone)]
 enum Step {
     Wait(u64),
@@ -136,8 +139,8 @@ impl World {
         if self.counted.0 != now / DAY {
             self.counted = (now / DAY, 0);
         }
-        self.counted.1 = (self.counted.1 + 1).min(30);
-        leadlex(now, 30, 30 - self.counted.1)
+        self.counted.1 = (self.counted.1 + 1).min(LIMIT);
+        leadlex(now, LIMIT, LIMIT - self.counted.1)
     }
 }
 
@@ -201,8 +204,13 @@ proptest! {
         for step in steps {
             world.step(step);
             // As with any call: lost calls belong to the window in which they were sent.
-            world.alone.quota.advance(world.time.instant());
-            let (shared, alone) = (world.shared.remaining(world.time), world.alone.remaining(world.time));
+            let now = world.time.instant();
+            world.alone.quota.advance(now);
+            let (shared, alone) = (world.shared.remaining(world.time), world.alone.quota.figures(now));
+            // A replica estimates the end of its window late by the latency of its first response. Another replica may
+            // know that the next day has begun.
+            let has_ended = alone.resets_at.is_some_and(|at| at <= world.time.wall());
+            let alone = alone.remaining.map(|left| if has_ended { LIMIT } else { left });
             // A recent response of any replica replaces the assumption about earlier calls.
             let fresh = world.fresh.filter(|(day, _)| *day == world.time.now / DAY).map_or(0, |(_, left)| left);
             let most = alone.map(|alone| alone.max(fresh));

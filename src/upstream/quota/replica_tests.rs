@@ -261,6 +261,19 @@ fn each_replica_leaves_one_call_per_other_replica() {
 }
 
 #[test]
+fn a_response_to_a_call_of_the_day_before_does_not_limit_the_new_day() {
+    let (mut one, mut two, mut time) = (Replica::new(1), Replica::new(2), Time::noon());
+    time.now = DAY - 4 * 3_600_000;
+    two.on_messages(time, &one.call(time, &leadlex(time.now, 30, 29)));
+    time.now = DAY - 5_855;
+    let (headers, (call, left)) = (leadlex(time.now, 30, 28), two.leave(time));
+    time.now = DAY;
+    two.answered(time, (call, left.call), &headers);
+    // The new day may count the call.
+    assert_eq!(two.remaining(time), Some(29));
+}
+
+#[test]
 fn late_messages_do_not_start_a_new_minute_at_composio() {
     let (mut one, mut two, mut time) = (Replica::new(1), Replica::new(2), Time::noon());
     let late = one.call(time, &composio(1_990));
