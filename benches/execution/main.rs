@@ -198,7 +198,7 @@ impl Ours {
         let (config, clock) = (config(base_url), Clock::system());
         let graph = graph_over(&config, clock, &Networks::real(&config).expect("TLS"));
         let shares = config.cache.shares();
-        let executing = OperationEngine::new(graph.clone(), &Shares { answers: 0, ..shares }, clock);
+        let executing = OperationEngine::new(graph.clone(), &Shares { responses: 0, ..shares }, clock);
         let keeping = OperationEngine::new(graph, &shares, clock);
         Self { keeping: keeping.expect("a schema"), executing: executing.expect("a schema") }
     }
