@@ -3,6 +3,8 @@
 //! These types cannot carry a secret. A field of the upstream's open `state.val` is either on the allow-list of
 //! docs/upstreams.md#composio-secrets, or only its *name* is stored.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -64,8 +66,8 @@ pub struct ConnectionState {
     pub error_description: Option<Box<str>>,
     /// The settings on the allow-list, in the upstream's order.
     pub settings: Vec<ConnectionSetting>,
-    /// The names, without values, of all other fields of `val`.
-    pub withheld: Vec<Box<str>>,
+    /// The names, without values, of all other fields of `val`. Rows of one page share equal lists.
+    pub withheld: Arc<[Box<str>]>,
 }
 
 /// One public setting of a connection.

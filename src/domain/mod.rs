@@ -23,6 +23,7 @@ pub mod problems;
 pub mod providers;
 pub mod role;
 pub mod settings;
+pub mod timestamps;
 pub mod toolkits;
 pub mod upstream_name;
 pub mod view;

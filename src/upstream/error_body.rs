@@ -4,9 +4,8 @@
 //! #leadlex-open-questions), so every known format is tried and no field is required. Messages are never read, because
 //! they are the upstream's own text.
 
-use serde::de::{IgnoredAny, MapAccess};
-
-use super::wire::lenient::{Field, FromJson, Text};
+use super::wire::json::{self, JsonError, JsonReader};
+use super::wire::lenient::{Field, FromJson, Text, json_object};
 
 /// The parts of an error body that are safe to show.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,23 +14,10 @@ pub(super) struct ErrorBody {
     pub(super) request_id: Option<String>,
 }
 
-#[derive(Default)]
-struct Envelope {
-    error: Field<Inner>,
-    code: Field<Text>,
-}
-
-impl FromJson for Envelope {
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
-        let mut envelope = Self::default();
-        while let Some(name) = object.next_key::<Box<str>>()? {
-            match &*name {
-                "error" => envelope.error = object.next_value()?,
-                "code" => envelope.code = object.next_value()?,
-                _ => drop(object.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(Some(envelope))
+json_object! {
+    struct Envelope {
+        error: Inner = "error",
+        code: Text = "code",
     }
 }
 
@@ -48,24 +34,27 @@ impl FromJson for Inner {
         Some(Self { code: Text::from_text(code).map_or(Field::Absent, Field::Read), ..Self::default() })
     }
 
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
         let mut inner = Self::default();
-        while let Some(name) = object.next_key::<Box<str>>()? {
-            match &*name {
-                "slug" => inner.slug = object.next_value()?,
-                "code" => inner.code = object.next_value()?,
-                "request_id" => inner.request_id = object.next_value()?,
-                _ => drop(object.next_value::<IgnoredAny>()?),
+        json.object(|json, name| {
+            match name {
+                "slug" => inner.slug = json.field()?,
+                "code" => inner.code = json.field()?,
+                "request_id" => inner.request_id = json.field()?,
+                _ => json.skip()?,
             }
-        }
+            Ok(())
+        })?;
         Ok(Some(inner))
     }
 }
 
 /// Reads `{"error":{…}}`, `{"error":"code"}`, `{"code":…}`, or nothing.
 pub(super) fn read(body: &[u8]) -> ErrorBody {
-    let envelope: Field<Envelope> = serde_json::from_slice(body).unwrap_or_default();
-    let Envelope { error, code } = envelope.read().unwrap_or_default();
+    // A byte that is not UTF-8 can only be in a text that is not shown.
+    let Ok(Envelope { error, code }) = json::read(&String::from_utf8_lossy(body)) else {
+        return ErrorBody::default();
+    };
     let error = error.read().unwrap_or_default();
     let public = |text: Field<Text>| public_token(&text.read()?.0);
     let slug = public(error.slug).or_else(|| public(error.code)).or_else(|| public(code));

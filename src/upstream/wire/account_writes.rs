@@ -2,37 +2,35 @@
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Deserialize;
 
-use super::lenient::{Field, Identifier, Text, Texts};
-use super::{UnexpectedShape, object_with_faults, text};
+use super::lenient::{Field, Identifier, Text, Texts, json_object};
+use super::{UnexpectedShape, decode};
 use crate::domain::actions::ConnectLink;
 use crate::domain::global_id::account_id;
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Link {
-    redirect_url: Field<Text>,
-    expires_at: Field<Timestamp>,
-    connected_account_id: Field<Identifier>,
+json_object! {
+    struct Link {
+        redirect_url: Text = "redirect_url",
+        expires_at: Timestamp = "expires_at",
+        connected_account_id: Identifier = "connected_account_id",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Done {
-    success: Field<bool>,
+json_object! {
+    struct Done {
+        success: bool = "success",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Revoked {
-    revoked_tokens: Field<Texts>,
+json_object! {
+    struct Revoked {
+        revoked_tokens: Texts = "revoked_tokens",
+    }
 }
 
 /// Decodes a started sign-in. It must have its URL and the id of its account.
 pub(in crate::upstream) fn link(body: &[u8]) -> Result<ConnectLink, UnexpectedShape> {
-    let Link { redirect_url, expires_at, connected_account_id } =
-        object_with_faults(text(body)?).ok_or(UnexpectedShape)?;
+    let Link { redirect_url, expires_at, connected_account_id } = decode(body)?;
     let Text(redirect_url) = redirect_url.read().ok_or(UnexpectedShape)?;
     let Identifier(id) = connected_account_id.read().ok_or(UnexpectedShape)?;
     let account_id = account_id(&id).map_err(|_| UnexpectedShape)?;
@@ -49,7 +47,7 @@ pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
     if body.is_empty() {
         return Ok(());
     }
-    let Done { success } = object_with_faults(text(body)?).ok_or(UnexpectedShape)?;
+    let Done { success } = decode(body)?;
     match success {
         Field::Read(false) | Field::Unreadable => Err(UnexpectedShape),
         Field::Read(true) | Field::Absent => Ok(()),
@@ -58,7 +56,7 @@ pub(in crate::upstream) fn done(body: &[u8]) -> Result<(), UnexpectedShape> {
 
 /// Decodes the kinds of the revoked credentials.
 pub(in crate::upstream) fn revoked_tokens(body: &[u8]) -> Result<Vec<Box<str>>, UnexpectedShape> {
-    let Revoked { revoked_tokens } = object_with_faults(text(body)?).ok_or(UnexpectedShape)?;
+    let Revoked { revoked_tokens } = decode(body)?;
     let Texts { texts, .. } = revoked_tokens.read().ok_or(UnexpectedShape)?;
     // A kind is a short word. Any other text could be the credential itself.
     let is_word = |kind: &str| {

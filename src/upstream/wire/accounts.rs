@@ -1,141 +1,132 @@
 //! Decodes `{"items": [{…}], "next_cursor": …, "total_items": …}` (docs/upstreams.md#composio-account).
 
-use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::connection_state::WireState;
-use super::lenient::{Count, Field, Identifier, Object, PageCursor, Text, Texts, without_doubles};
-use super::repair::repair;
-use super::rows::{FieldProblem, FieldProblems, fields, rows};
-use super::{UnexpectedShape, object, text};
-use crate::domain::accounts::{AccountType, AuthConfig, ConnectedAccount, LegacyAccount};
+use super::json::{JsonError, JsonReader};
+use super::lenient::{Count, Field, FromJson, Identifier, PageCursor, Text, Texts, json_object};
+use super::rows::{FieldProblem, FieldProblems, Rows};
+use super::{UnexpectedShape, decode};
+use crate::domain::accounts::{
+    AccountStatus, AccountType, AuthConfig, ConnectedAccount, LegacyAccount, SharedAccount,
+};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::problems::{ProblemLocation, ProblemRule};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::AccountPage;
 
-#[derive(Deserialize)]
-struct Page<I> {
-    items: Vec<I>,
-    #[serde(default)]
-    next_cursor: Field<PageCursor>,
-    /// A JSON number, `3.0` from some versions, or its text.
-    #[serde(default)]
-    total_items: Field<Count>,
+json_object! {
+    struct Page {
+        items: AccountRows = "items",
+        next_cursor: PageCursor = "next_cursor",
+        // A JSON number, `3.0` from some versions, or its text.
+        total_items: Count = "total_items",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Account {
-    id: Field<Identifier>,
-    toolkit: Field<Object<Toolkit>>,
-    auth_config: Field<Object<WireAuthConfig>>,
-    status: Field<Identifier>,
-    word_id: Field<Text>,
-    alias: Field<Text>,
-    user_id: Field<Text>,
-    status_reason: Field<Text>,
-    is_disabled: Field<bool>,
-    created_at: Field<Timestamp>,
-    updated_at: Field<Timestamp>,
-    state: Field<Object<WireState>>,
-    experimental: Field<Object<Experimental>>,
-    test_request_endpoint: Field<Text>,
-    deprecated: Field<Object<Deprecated>>,
+struct AccountRows {
+    rows: Rows<SharedAccount>,
+    names_users: bool,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Toolkit {
-    slug: Field<Identifier>,
+impl FromJson for AccountRows {
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        let mut names_users = false;
+        let rows = Rows::read(json, UpstreamName::Composio, |wire: Account, problems| {
+            names_users |= match &wire.user_id {
+                Field::Absent => false,
+                Field::Read(Text(user)) => !user.is_empty(),
+                Field::Unreadable => true,
+            };
+            account(wire, problems)
+        })?;
+        Ok(Some(Self { rows, names_users }))
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct WireAuthConfig {
-    id: Field<Identifier>,
-    auth_scheme: Field<Text>,
-    is_composio_managed: Field<bool>,
-    is_disabled: Field<bool>,
-    deprecated: Field<Object<DeprecatedAuthConfig>>,
+json_object! {
+    struct Account {
+        id: Identifier = "id",
+        toolkit: Toolkit = "toolkit",
+        auth_config: WireAuthConfig = "auth_config",
+        status: OpenValue<AccountStatus> = "status",
+        word_id: Text = "word_id",
+        alias: Text = "alias",
+        user_id: Text = "user_id",
+        status_reason: Text = "status_reason",
+        is_disabled: bool = "is_disabled",
+        created_at: Timestamp = "created_at",
+        updated_at: Timestamp = "updated_at",
+        state: WireState = "state",
+        experimental: Experimental = "experimental",
+        test_request_endpoint: Text = "test_request_endpoint",
+        deprecated: Deprecated = "deprecated",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct DeprecatedAuthConfig {
-    uuid: Field<Text>,
+json_object! {
+    struct Toolkit {
+        slug: Identifier = "slug",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Experimental {
-    account_type: Field<Text>,
+json_object! {
+    struct WireAuthConfig {
+        id: Identifier = "id",
+        auth_scheme: Text = "auth_scheme",
+        is_composio_managed: bool = "is_composio_managed",
+        is_disabled: bool = "is_disabled",
+        deprecated: DeprecatedAuthConfig = "deprecated",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Deprecated {
-    uuid: Field<Text>,
-    labels: Field<Texts>,
+json_object! {
+    struct DeprecatedAuthConfig {
+        uuid: Text = "uuid",
+    }
+}
+
+json_object! {
+    struct Experimental {
+        account_type: Text = "account_type",
+    }
+}
+
+json_object! {
+    struct Deprecated {
+        uuid: Text = "uuid",
+        labels: Texts = "labels",
+    }
 }
 
 /// Decodes a page without its unreadable items. If its cursor is unreadable or too long, the pages after it cannot be
 /// reached, and the page says so.
-///
-/// A page is usually decoded in one pass. If that fails, for example at a number that a double cannot represent, each
-/// row is decoded separately, so that only the unreadable value is lost.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
-    let json = text(body)?;
-    if let Some(page) = without_doubles(|| object::<Page<Field<Object<Account>>>>(json)) {
-        return Ok(convert(page, |row| row.read().map(|Object(fields)| fields)));
-    }
-    let repaired;
-    let page = match object::<Page<&RawValue>>(json) {
-        Some(page) => page,
-        None => {
-            repaired = repair(json).ok_or(UnexpectedShape)?;
-            object(&repaired).ok_or(UnexpectedShape)?
-        }
-    };
-    Ok(convert(page, fields))
-}
-
-fn convert<I>(page: Page<I>, fields: impl Fn(I) -> Option<Account>) -> AccountPage {
-    let has_unreadable_cursor = matches!(page.next_cursor, Field::Unreadable);
-    let next_cursor = page.next_cursor.read().map(|PageCursor(cursor)| cursor);
-    let total_items = page.total_items.read().map(|Count(total)| total);
-    let names_users = Cell::new(false);
-    let read = |wire: Account, problems: &mut FieldProblems| {
-        let names_user = match &wire.user_id {
-            Field::Absent => false,
-            Field::Read(Text(user)) => !user.is_empty(),
-            Field::Unreadable => true,
-        };
-        names_users.set(names_users.get() || names_user);
-        account(wire, problems)
-    };
-    let rows_received = page.items.len();
-    let (items, mut problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), read);
-    // A total below the number of rows on this page is wrong.
-    let total_items =
-        total_items.filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_received));
+    let Page { items, next_cursor, total_items } = decode(body)?;
+    let AccountRows { rows, names_users } = items.read().ok_or(UnexpectedShape)?;
+    let Rows { decoded: items, sent: rows_received, mut problems } = rows;
+    let has_unreadable_cursor = matches!(next_cursor, Field::Unreadable);
     if has_unreadable_cursor {
         let place = ProblemLocation { row: None, field: "next_cursor" };
         problems.note(place, ProblemRule::UnreadableValue, 1);
     }
-    AccountPage {
+    let next_cursor = next_cursor.read().map(|PageCursor(cursor)| cursor);
+    // A total below the number of rows on this page is wrong.
+    let total_items = total_items
+        .read()
+        .map(|Count(total)| total)
+        .filter(|total| usize::try_from(*total).is_ok_and(|total| total >= rows_received));
+    Ok(AccountPage {
         items,
         rows_received,
-        names_users: names_users.get(),
+        names_users,
         next_cursor: next_cursor.filter(|cursor| !cursor.is_empty()),
         has_unreadable_cursor,
         total_items,
         problems,
-    }
+    })
 }
 
 fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedAccount>, FieldProblem> {
@@ -143,22 +134,21 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
     if id.is_empty() {
         return Err(FieldProblem::new("id", ProblemRule::Empty));
     }
-    let Object(toolkit) = FieldProblems::required("toolkit", wire.toolkit)?;
+    let toolkit = FieldProblems::required("toolkit", wire.toolkit)?;
     let Identifier(toolkit) = FieldProblems::required("toolkit.slug", toolkit.slug)?;
-    let Object(auth_config) = FieldProblems::required("auth_config", wire.auth_config)?;
+    let auth_config = FieldProblems::required("auth_config", wire.auth_config)?;
     let Identifier(auth_config_id) = FieldProblems::required("auth_config.id", auth_config.id)?;
     let managed = problems.optional("auth_config.is_composio_managed", auth_config.is_composio_managed);
     let config_off = problems.optional("auth_config.is_disabled", auth_config.is_disabled);
     let is_disabled = problems.optional("is_disabled", wire.is_disabled);
-    let status =
-        problems.optional("status", wire.status).map_or_else(Box::default, |Identifier(status)| status);
+    let status = problems.optional("status", wire.status).unwrap_or_else(|| OpenValue::parse(""));
     let scheme = problems.text("auth_config.auth_scheme", auth_config.auth_scheme).unwrap_or_default();
-    let state = problems.optional("state", wire.state).map_or_else(WireState::default, |Object(state)| state);
+    let state = problems.optional("state", wire.state).unwrap_or_default();
     let state = state.read(&scheme, problems);
     let legacy_config = problems.optional("auth_config.deprecated", auth_config.deprecated);
     let experimental = problems.optional("experimental", wire.experimental);
     let account_type =
-        experimental.and_then(|Object(block)| problems.text("experimental.account_type", block.account_type));
+        experimental.and_then(|block| problems.text("experimental.account_type", block.account_type));
     let legacy = problems.optional("deprecated", wire.deprecated);
     Ok(Arc::new(ConnectedAccount {
         id,
@@ -173,12 +163,12 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
             is_composio_managed: managed.unwrap_or(false),
             is_disabled: config_off.unwrap_or(false),
             legacy_uuid: legacy_config
-                .and_then(|Object(block)| problems.text("auth_config.deprecated.uuid", block.uuid)),
+                .and_then(|block| problems.text("auth_config.deprecated.uuid", block.uuid)),
         },
         word_id: problems.text("word_id", wire.word_id),
         alias: problems.text("alias", wire.alias),
         user_id: problems.text("user_id", wire.user_id).filter(|id| !id.is_empty()),
-        status: OpenValue::parse(&status),
+        status,
         status_reason: problems.text("status_reason", wire.status_reason),
         is_disabled: is_disabled.unwrap_or(false),
         account_type: match account_type.as_deref() {
@@ -190,7 +180,7 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
         updated_at: problems.timestamp("updated_at", wire.updated_at),
         state,
         test_request_endpoint: problems.text("test_request_endpoint", wire.test_request_endpoint),
-        legacy: legacy.and_then(|Object(block)| {
+        legacy: legacy.and_then(|block| {
             let labels = problems.texts("deprecated.labels", block.labels);
             Some(LegacyAccount { uuid: problems.text("deprecated.uuid", block.uuid)?, labels })
         }),

@@ -3,13 +3,13 @@
 //! docs/upstreams.md#composio-secrets is the allow-list. The decoder stores the values of the fields named here. It
 //! skips all other values unread, and stores only their names.
 
-use std::fmt;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
 
-use super::lenient::{Field, FromJson, Scopes, Text};
+use super::json::{JsonError, JsonReader};
+use super::lenient::{Field, FromJson, Scopes, Text, json_object};
+use super::name_lists::NameText;
 use super::rows::FieldProblems;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
 use crate::domain::open_enum::OpenValue;
@@ -17,12 +17,11 @@ use crate::domain::open_enum::OpenValue;
 /// Maximum number of withheld names, and maximum length of such a name in bytes.
 const WITHHELD_MAX: usize = 64;
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct WireState {
-    #[serde(rename = "authScheme")]
-    auth_scheme: Field<Text>,
-    val: Field<Val>,
+json_object! {
+    pub(super) struct WireState {
+        auth_scheme: Text = "authScheme",
+        val: Val = "val",
+    }
 }
 
 impl WireState {
@@ -75,103 +74,56 @@ struct Val {
     settings: Vec<ConnectionSetting>,
     /// Locations of settings with another type.
     unreadable: Vec<&'static str>,
-    withheld: Vec<Box<str>>,
+    withheld: Arc<[Box<str>]>,
 }
 
 impl FromJson for Val {
-    fn from_object<'de, A: MapAccess<'de>>(mut map: A) -> Result<Option<Self>, A::Error> {
-        let mut val = Self::default();
-        while let Some(name) = map.next_key()? {
+    fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        let (mut val, mut withheld) = (Self::default(), NameText::default());
+        json.object(|json, name| {
             match name {
-                Name::Status => val.status = map.next_value()?,
-                Name::Scope => val.scopes = map.next_value()?,
-                Name::TokenType => val.token_type = map.next_value()?,
-                Name::ExpiresAt => val.expires_at = map.next_value()?,
-                Name::ExpiredAt => val.expired_at = map.next_value()?,
-                Name::RevokedAt => val.revoked_at = map.next_value()?,
-                Name::Error => val.error = map.next_value()?,
-                Name::ErrorDescription => val.error_description = map.next_value()?,
-                Name::Setting(name, place) => val.setting(name, place, map.next_value()?),
-                Name::Other(name) => {
-                    map.next_value::<IgnoredAny>()?;
-                    val.withhold(name);
-                }
+                "status" => val.status = json.field()?,
+                "scope" => val.scopes = json.field()?,
+                "token_type" => val.token_type = json.field()?,
+                "expires_at" => val.expires_at = json.field()?,
+                "expired_at" => val.expired_at = json.field()?,
+                "revoked_at" => val.revoked_at = json.field()?,
+                "error" => val.error = json.field()?,
+                "error_description" => val.error_description = json.field()?,
+                other => match PUBLIC_SETTINGS.iter().find(|(setting, _)| *setting == other) {
+                    Some((name, place)) => val.setting(name, place, json.field()?),
+                    None => {
+                        json.skip()?;
+                        if withheld.count() < WITHHELD_MAX && is_name(other) {
+                            withheld.add(other);
+                        }
+                    }
+                },
             }
-        }
+            Ok(())
+        })?;
+        val.withheld = json.name_lists.list(withheld);
         Ok(Some(val))
     }
 }
 
-/// The name of a field of `val`. Only the names of other fields are allocated.
-enum Name {
-    Status,
-    Scope,
-    TokenType,
-    ExpiresAt,
-    ExpiredAt,
-    RevokedAt,
-    Error,
-    ErrorDescription,
-    Setting(&'static str, &'static str),
-    /// `None` if it does not look like a name. A hostile upstream could put any text there.
-    Other(Option<Box<str>>),
-}
-
-impl<'de> Deserialize<'de> for Name {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
-struct NameVisitor;
-
-impl Visitor<'_> for NameVisitor {
-    type Value = Name;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<Name, E> {
-        Ok(match name {
-            "status" => Name::Status,
-            "scope" => Name::Scope,
-            "token_type" => Name::TokenType,
-            "expires_at" => Name::ExpiresAt,
-            "expired_at" => Name::ExpiredAt,
-            "revoked_at" => Name::RevokedAt,
-            "error" => Name::Error,
-            "error_description" => Name::ErrorDescription,
-            other => match PUBLIC_SETTINGS.into_iter().find(|(setting, _)| *setting == other) {
-                Some((name, place)) => Name::Setting(name, place),
-                None => Name::Other(is_name(other).then(|| other.into())),
-            },
-        })
-    }
-}
-
+/// Whether a text looks like a name. A hostile upstream could put any text there.
 fn is_name(text: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     (1..=WITHHELD_MAX).contains(&text.len()) && text.bytes().all(is_of_name)
 }
 
 impl Val {
-    /// Stores the name of a withheld field, once.
-    fn withhold(&mut self, name: Option<Box<str>>) {
-        if let Some(name) = name
-            && self.withheld.len() < WITHHELD_MAX
-            && !self.withheld.contains(&name)
-        {
-            self.withheld.push(name);
-        }
-    }
-
     /// Stores a setting. If a name occurs twice, the last value wins, as usual in JSON.
     fn setting(&mut self, name: &'static str, place: &'static str, found: Field<Text>) {
-        self.unreadable.retain(|known| *known != place);
+        if !self.unreadable.is_empty() {
+            self.unreadable.retain(|known| *known != place);
+        }
         match found {
             Field::Read(Text(value)) => {
-                self.settings.retain(|known| known.name != name);
+                if self.settings.iter().any(|known| known.name == name) {
+                    self.settings.retain(|known| known.name != name);
+                }
                 self.settings.push(ConnectionSetting { name, value });
             }
             Field::Unreadable => self.unreadable.push(place),
@@ -182,10 +134,11 @@ impl Val {
 
 #[cfg(test)]
 mod tests {
+    use super::super::json;
     use super::*;
 
     fn read(json: &str) -> ConnectionState {
-        serde_json::from_str::<WireState>(json).unwrap().read("OAUTH2", &mut FieldProblems::default())
+        json::read::<WireState>(json).unwrap().read("OAUTH2", &mut FieldProblems::default())
     }
 
     #[test]

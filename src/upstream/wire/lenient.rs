@@ -1,39 +1,15 @@
 //! Lenient fields: each is absent, read, or unreadable.
 //!
-//! A [`FromJson`] type defines which kinds of JSON values it accepts. [`Field`] is the visitor for all of these types;
-//! it skips every other value unread. Decoding therefore does not stop at the first mismatch, as serde otherwise would.
-//! The code that builds the domain value decides the effect of an unreadable field, and knows its location. Rejected:
-//! untagged enums. They first build every value that they inspect, including secrets.
-
-use std::cell::Cell;
-use std::fmt;
-use std::marker::PhantomData;
+//! A [`FromJson`] type defines which kinds of JSON values it accepts. [`JsonReader::field`] skips every other kind unread.
+//! Decoding therefore does not stop at the first mismatch, as serde otherwise would. The code that builds the domain value
+//! decides the effect of an unreadable field, and knows its location. Rejected: untagged enums. They first build every
+//! value that they inspect, including secrets.
 
 use jiff::Timestamp;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{
-    Deserialize, DeserializeOwned, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
 
-thread_local! {
-    /// Whether a number with a fraction or an exponent ends the decoding with an error.
-    static REFUSES_DOUBLES: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs `decode` on text in which no number should have a fraction or an exponent. Such a number ends `decode` with an
-/// error, because a double may differ from the text. The caller then decodes the text again, comparing numbers with
-/// their texts ([`super::repair`]). Comparing them always would take as long as the decoding itself.
-pub(super) fn without_doubles<T>(decode: impl FnOnce() -> T) -> T {
-    struct Reset;
-    impl Drop for Reset {
-        fn drop(&mut self) {
-            REFUSES_DOUBLES.set(false);
-        }
-    }
-    let _reset = Reset;
-    REFUSES_DOUBLES.set(true);
-    decode()
-}
+use super::json::{JsonError, JsonReader};
+use crate::domain::open_enum::{OpenEnum, OpenValue};
+use crate::domain::timestamps;
 
 /// Maximum length of one value in bytes. Longer ones are unreadable, because an operation may repeat each value many
 /// times in its response.
@@ -58,14 +34,12 @@ pub(in crate::upstream) trait FromJson: Sized {
         None
     }
 
-    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        json.skip().map(|()| None)
     }
 
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
-        while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
+    fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        json.skip().map(|()| None)
     }
 }
 
@@ -89,79 +63,6 @@ impl<T> Field<T> {
             Self::Absent | Self::Unreadable => None,
         }
     }
-
-    fn of(read: Option<T>) -> Self {
-        read.map_or(Self::Unreadable, Self::Read)
-    }
-}
-
-impl<'de, T: FromJson> Deserialize<'de> for Field<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyValue(PhantomData))
-    }
-}
-
-struct AnyValue<T>(PhantomData<T>);
-
-impl<'de, T: FromJson> Visitor<'de> for AnyValue<T> {
-    type Value = Field<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Field<T>, E> {
-        Ok(Field::of(T::from_text(text)))
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Field<T>, E> {
-        Ok(Field::of(T::from_boolean(value)))
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::from_number(&value.to_string())))
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Field<T>, E> {
-        Ok(Field::of(T::from_number(&value.to_string())))
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Field<T>, E> {
-        if REFUSES_DOUBLES.get() {
-            return Err(E::custom("a number that a double may change"));
-        }
-        Ok(Field::of(exact(value).and_then(|number| T::from_number(&number))))
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Field<T>, E> {
-        Ok(Field::Absent)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Field<T>, A::Error> {
-        T::from_list(list).map(Field::of)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Field<T>, A::Error> {
-        T::from_object(object).map(Field::of)
-    }
-}
-
-/// Number of decimal digits that every double can represent (IEEE 754).
-const EXACT_DIGITS: usize = 15;
-
-/// Largest integer up to which all integers are exact in a double.
-const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
-
-/// Formats a double. Returns `None` if the JSON may have had more digits than a double can represent.
-fn exact(number: f64) -> Option<String> {
-    let text = if number == 0.0 { "0".to_owned() } else { number.to_string() };
-    let digits = text.trim_start_matches(['-', '0', '.']).bytes().filter(u8::is_ascii_digit).count();
-    let is_whole = number.fract() == 0.0 && number.abs() <= EXACT_MAX;
-    // A subnormal double has fewer digits.
-    if number.is_subnormal() {
-        return None;
-    }
-    (is_whole || digits <= EXACT_DIGITS).then_some(text).filter(|_| number.abs() <= EXACT_MAX)
 }
 
 /// An identifier or an enum value: a string, or an integer that an upstream sends without quotes.
@@ -175,6 +76,17 @@ impl FromJson for Identifier {
 
     fn from_number(number: &str) -> Option<Self> {
         (!number.contains('.')).then(|| Self(number.into()))
+    }
+}
+
+/// As [`Identifier`], but a known value needs no memory.
+impl<V: OpenEnum> FromJson for OpenValue<V> {
+    fn from_text(text: &str) -> Option<Self> {
+        (text.len() <= TEXT_BYTES_MAX).then(|| Self::parse(text))
+    }
+
+    fn from_number(number: &str) -> Option<Self> {
+        (!number.contains('.')).then(|| Self::parse(number))
     }
 }
 
@@ -254,18 +166,36 @@ impl FromJson for bool {
 /// RFC 3339.
 impl FromJson for Timestamp {
     fn from_text(text: &str) -> Option<Self> {
-        text.parse().ok()
+        timestamps::parse(text)
     }
 }
 
-/// An object of known fields, each of them lenient.
-pub(in crate::upstream) struct Object<T>(pub(in crate::upstream) T);
+/// Declares an object of known fields, each of them lenient: `field: Type = "name"`.
+macro_rules! json_object {
+    ($visibility:vis struct $name:ident { $($field:ident: $type:ty = $json:literal,)+ }) => {
+        #[derive(Default)]
+        $visibility struct $name {
+            $($field: $crate::upstream::wire::lenient::Field<$type>,)+
+        }
 
-impl<T: DeserializeOwned> FromJson for Object<T> {
-    fn from_object<'de, A: MapAccess<'de>>(object: A) -> Result<Option<Self>, A::Error> {
-        T::deserialize(MapAccessDeserializer::new(object)).map(|fields| Some(Self(fields)))
-    }
+        impl $crate::upstream::wire::lenient::FromJson for $name {
+            fn from_object(
+                json: &mut $crate::upstream::wire::json::JsonReader<'_>,
+            ) -> Result<Option<Self>, $crate::upstream::wire::json::JsonError> {
+                let mut fields = Self::default();
+                json.object(|json, name| {
+                    match name {
+                        $($json => fields.$field = json.field()?,)+
+                        _ => json.skip()?,
+                    }
+                    Ok(())
+                })?;
+                Ok(Some(fields))
+            }
+        }
+    };
 }
+pub(in crate::upstream) use json_object;
 
 /// A list of strings; entries of other types are skipped.
 #[derive(Debug, Default)]
@@ -275,15 +205,16 @@ pub(in crate::upstream) struct Texts {
 }
 
 impl FromJson for Texts {
-    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
         let mut read = Self::default();
-        while let Some(entry) = list.next_element()? {
-            match entry {
+        json.list(|json| {
+            match json.field()? {
                 Field::Read(Text(text)) if read.texts.len() < SCOPES_MAX => read.texts.push(text),
                 Field::Read(_) | Field::Unreadable => read.unreadable += 1,
                 Field::Absent => {}
             }
-        }
+            Ok(())
+        })?;
         Ok(Some(read))
     }
 }
@@ -291,7 +222,6 @@ impl FromJson for Texts {
 /// OAuth scopes in every observed form: one string with several scopes (RFC 6749, 3.3; some services use commas), a
 /// list of strings, a list of objects (docs/upstreams.md#composio-connection-state, #leadlex-open-questions), or
 /// `null`. Entries without a scope are skipped.
-/// #leadlex-open-questions), `null`. Entries without a scope are skipped.
 #[derive(Debug, Default)]
 pub(in crate::upstream) struct Scopes {
     pub(in crate::upstream) scopes: Vec<Box<str>>,
@@ -316,15 +246,16 @@ impl FromJson for Scopes {
         Some(read)
     }
 
-    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
         let mut read = Self::default();
-        while let Some(entry) = list.next_element()? {
-            match entry {
+        json.list(|json| {
+            match json.field()? {
                 Field::Read(Scope(scope)) => read.add(&scope),
                 Field::Unreadable => read.unreadable += 1,
                 Field::Absent => {}
             }
-        }
+            Ok(())
+        })?;
         Ok(Some(read))
     }
 }
@@ -337,32 +268,45 @@ impl FromJson for Scope {
         Some(Self(text.into()))
     }
 
-    fn from_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Option<Self>, A::Error> {
+    fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
         let mut named: [Option<Text>; 4] = Default::default();
-        while let Some(key) = object.next_key::<Box<str>>()? {
-            let [scope, name, value, id] = &mut named;
-            let place = match &*key {
+        json.object(|json, name| {
+            let [scope, name_of, value, id] = &mut named;
+            let found = match name {
                 "scope" => scope,
-                "name" => name,
+                "name" => name_of,
                 "value" => value,
                 "id" => id,
-                _ => {
-                    object.next_value::<IgnoredAny>()?;
-                    continue;
-                }
+                _ => return json.skip(),
             };
-            *place = object.next_value::<Field<Text>>()?.read();
-        }
+            *found = json.field()?.read();
+            Ok(())
+        })?;
         Ok(named.into_iter().flatten().next().map(|Text(text)| Self(text)))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::json::read;
     use super::*;
 
+    /// An object with one field.
+    struct Holder<T>(Field<T>);
+
+    impl<T: FromJson> FromJson for Holder<T> {
+        fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+            let mut field = Field::Absent;
+            json.object(|json, _| {
+                field = json.field()?;
+                Ok(())
+            })?;
+            Ok(Some(Self(field)))
+        }
+    }
+
     fn field<T: FromJson>(json: &str) -> Field<T> {
-        serde_json::from_str(json).unwrap()
+        read::<Holder<T>>(&format!("{{\"field\":{json}}}")).unwrap().0
     }
 
     #[test]
@@ -421,32 +365,6 @@ mod tests {
             [("false", false), ("\"true\"", true), ("\"False\"", false), ("1", true), ("0", false)]
         {
             assert_eq!(field(json), Field::Read(value), "{json}");
-        }
-    }
-
-    #[test]
-    fn a_number_as_text_is_exact_or_unreadable() {
-        for (json, text) in [
-            ("3.0", "3"),
-            ("-0", "0"),
-            ("-0.0", "0"),
-            ("9007199254740991", "9007199254740991"),
-            ("18446744073709551615", "18446744073709551615"),
-            ("0.1", "0.1"),
-            ("1e3", "1000"),
-            ("1e-7", "0.0000001"),
-        ] {
-            assert_eq!(&*field::<Text>(json).read().unwrap().0, text, "{json}");
-        }
-        for json in [
-            "18446744073709551616",
-            "1e300",
-            "0.12345678901234567",
-            "9007199254740993.5",
-            "1e16",
-            "1.200103381e-313",
-        ] {
-            assert!(matches!(field::<Text>(json), Field::Unreadable), "{json}");
         }
     }
 

@@ -1,22 +1,21 @@
 //! Decoders of the upstreams' JSON, by allow-list and item by item.
 //!
-//! Fields that are not named here are skipped by the parser and never stored: there is no `Value`, no map of values and
-//! no `#[serde(flatten)]`. An unreadable item is a counted, located problem and does not make the page unreadable
-//! ([`rows`]). An unreadable value makes only itself unreadable ([`lenient`]). Errors of serde are dropped, because
-//! their text can quote a value.
+//! Fields that are not named here are skipped by the reader ([`json`]) and never stored: there is no `Value` and no map of
+//! values. An unreadable item is a counted, located problem and does not make the page unreadable
+//! ([`rows`]). An unreadable value makes only itself unreadable ([`lenient`]). Errors have no text, because it could quote a
+//! value.
 
 pub(super) mod account_writes;
 pub(super) mod accounts;
 mod connection_state;
+pub(super) mod json;
 pub(super) mod lenient;
+mod name_lists;
 pub(super) mod providers;
-mod repair;
 mod rows;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
-use self::repair::repair;
+use json::JsonError;
+use lenient::FromJson;
 
 /// Error: the response does not have the documented shape.
 #[derive(Debug, thiserror::Error)]
@@ -30,12 +29,13 @@ fn text(body: &[u8]) -> Result<&str, UnexpectedShape> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Decodes a JSON object. A list is refused, although serde would read its items as fields in order.
-fn object<'j, T: Deserialize<'j>>(json: &'j str) -> Option<T> {
-    json.trim_start().starts_with('{').then(|| serde_json::from_str(json).ok()).flatten()
+/// Decodes a body of one JSON value.
+fn decode<T: FromJson>(body: &[u8]) -> Result<T, UnexpectedShape> {
+    Ok(json::read(text(body)?)?)
 }
 
-/// The same, but a value that cannot be read or a repeated name costs only itself.
-fn object_with_faults<T: DeserializeOwned>(json: &str) -> Option<T> {
-    object(json).or_else(|| object(&repair(json)?))
+impl From<JsonError> for UnexpectedShape {
+    fn from(_: JsonError) -> Self {
+        Self
+    }
 }

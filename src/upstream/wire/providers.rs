@@ -3,61 +3,59 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::lenient::{Field, Identifier, Scopes, Text};
-use super::repair::repair;
-use super::rows::{FieldProblem, FieldProblems, fields, rows};
-use super::{UnexpectedShape, object, text};
+use super::json::{JsonError, JsonReader};
+use super::lenient::{FromJson, Identifier, Scopes, Text, json_object};
+use super::rows::{FieldProblem, FieldProblems, Rows};
+use super::{UnexpectedShape, decode};
 use crate::domain::open_enum::OpenValue;
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::providers::FetchedProviders;
 
-#[derive(Deserialize)]
-struct UpstreamResponse<'j> {
-    #[serde(borrow)]
-    data: &'j RawValue,
+json_object! {
+    struct Response {
+        data: Data = "data",
+    }
 }
 
-#[derive(Deserialize)]
-struct Data<'j> {
-    #[serde(borrow)]
-    providers: Vec<&'j RawValue>,
+json_object! {
+    struct Data {
+        providers: ProviderRows = "providers",
+    }
 }
 
-/// A row: all fields but category and name are optional (docs/upstreams.md#leadlex-open-questions).
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Row {
-    category: Field<Identifier>,
-    name: Field<Identifier>,
-    connected: Field<bool>,
-    account_id: Field<Text>,
-    display_name: Field<Text>,
-    scopes: Field<Scopes>,
-    connected_at: Field<Timestamp>,
-    last_sync_at: Field<Timestamp>,
-    status: Field<Text>,
-    error_message: Field<Text>,
+struct ProviderRows(Rows<Provider>);
+
+impl FromJson for ProviderRows {
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        Rows::read(json, UpstreamName::Leadlex, provider).map(|rows| Some(Self(rows)))
+    }
+}
+
+json_object! {
+    // All fields but category and name are optional (docs/upstreams.md#leadlex-open-questions).
+    struct Row {
+        category: Identifier = "category",
+        name: Identifier = "name",
+        connected: bool = "connected",
+        account_id: Text = "account_id",
+        display_name: Text = "display_name",
+        scopes: Scopes = "scopes",
+        connected_at: Timestamp = "connected_at",
+        last_sync_at: Timestamp = "last_sync_at",
+        status: Text = "status",
+        error_message: Text = "error_message",
+    }
 }
 
 /// Decodes the list without its unreadable rows, which are counted. If no row is readable, this is an error: otherwise
 /// the workspace would seem to have no integrations.
 pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, UnexpectedShape> {
-    let json = text(body)?;
-    let repaired;
-    let data = match data(json) {
-        Some(data) => data,
-        None => {
-            repaired = repair(json).ok_or(UnexpectedShape)?;
-            data(&repaired).ok_or(UnexpectedShape)?
-        }
-    };
-    let (mut rows, problems) =
-        rows(UpstreamName::Leadlex, data.providers.iter().copied().map(fields), provider);
-    if rows.is_empty() && !data.providers.is_empty() {
+    let data = decode::<Response>(body)?.data.read().ok_or(UnexpectedShape)?;
+    let ProviderRows(Rows { decoded: mut rows, sent, problems }) =
+        data.providers.read().ok_or(UnexpectedShape)?;
+    if rows.is_empty() && sent > 0 {
         return Err(UnexpectedShape);
     }
     number_repeats(&mut rows);

@@ -4,12 +4,9 @@
 //! row is dropped. Any other unreadable field counts as missing.
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
-use super::lenient::{Field, Scopes, Text, Texts};
-use super::object_with_faults;
-use super::repair::{may_have_inexact_number, repair};
+use super::json::{JsonError, JsonReader};
+use super::lenient::{Field, FromJson, Scopes, Text, Texts};
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 
@@ -89,63 +86,76 @@ impl FieldProblems {
     }
 }
 
-/// Decodes the fields of one row; `None` if it is not an object.
-pub(super) fn fields<W: DeserializeOwned>(row: &RawValue) -> Option<W> {
-    let row = row.get();
-    let repaired = may_have_inexact_number(row).then(|| repair(row)).flatten();
-    let row = repaired.as_deref().unwrap_or(row);
-    object_with_faults(row)
+/// The rows of a list.
+pub(super) struct Rows<T> {
+    /// The readable rows.
+    pub(super) decoded: Vec<T>,
+    /// The number of all rows.
+    pub(super) sent: usize,
+    /// The problems of all rows.
+    pub(super) problems: Problems,
 }
 
-/// Converts the fields of each row. Returns the readable rows and the problems of all rows.
-pub(super) fn rows<W, T>(
-    upstream: UpstreamName,
-    fields: impl Iterator<Item = Option<W>>,
-    read: impl Fn(W, &mut FieldProblems) -> Result<T, FieldProblem>,
-) -> (Vec<T>, Problems) {
-    let mut problems = Problems::none(upstream);
-    let mut row_problems = FieldProblems::default();
-    let mut decoded = Vec::new();
-    for (row, fields) in fields.enumerate() {
-        let read = match fields {
-            Some(fields) => read(fields, &mut row_problems),
-            None => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
-        };
-        match read {
-            Ok(row) => decoded.push(row),
-            Err(problem) => {
-                // The row is left out, so its other problems are irrelevant.
-                row_problems.0.clear();
-                row_problems.0.push(problem);
+impl<T> Rows<T> {
+    /// Reads a list; `convert` makes a row of the fields of an object.
+    pub(super) fn read<W: FromJson>(
+        json: &mut JsonReader<'_>,
+        upstream: UpstreamName,
+        mut convert: impl FnMut(W, &mut FieldProblems) -> Result<T, FieldProblem>,
+    ) -> Result<Self, JsonError> {
+        let mut rows = Self { decoded: Vec::new(), sent: 0, problems: Problems::none(upstream) };
+        let mut row_problems = FieldProblems::default();
+        json.list(|json| {
+            let read = match json.field()? {
+                Field::Read(fields) => convert(fields, &mut row_problems),
+                Field::Absent | Field::Unreadable => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
+            };
+            match read {
+                Ok(row) => rows.decoded.push(row),
+                Err(problem) => {
+                    // The row is left out, so its other problems are irrelevant.
+                    row_problems.0.clear();
+                    row_problems.0.push(problem);
+                }
             }
-        }
-        for FieldProblem { field, rule, count } in row_problems.0.drain(..) {
-            problems.note(ProblemLocation { row: Some(row), field }, rule, count);
-        }
+            for FieldProblem { field, rule, count } in row_problems.0.drain(..) {
+                rows.problems.note(ProblemLocation { row: Some(rows.sent), field }, rule, count);
+            }
+            rows.sent += 1;
+            Ok(())
+        })?;
+        Ok(rows)
     }
-    (decoded, problems)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
+    use super::super::json;
+    use super::super::lenient::json_object;
     use super::*;
 
-    #[derive(Deserialize)]
-    struct Row {
-        #[serde(default)]
-        id: Field<Text>,
-        #[serde(default)]
-        at: Field<Timestamp>,
+    json_object! {
+        struct Row {
+            id: Text = "id",
+            at: Timestamp = "at",
+        }
+    }
+
+    struct Page(Rows<Box<str>>);
+
+    impl FromJson for Page {
+        fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+            let rows = Rows::read(json, UpstreamName::Composio, |row: Row, row_problems| {
+                row_problems.timestamp("at", row.at);
+                FieldProblems::required("id", row.id).map(|Text(id)| id)
+            });
+            rows.map(|rows| Some(Self(rows)))
+        }
     }
 
     fn read(json: &str) -> (Vec<Box<str>>, Problems) {
-        let raw: Vec<&RawValue> = serde_json::from_str(json).unwrap();
-        rows(UpstreamName::Composio, raw.into_iter().map(fields), |row: Row, row_problems| {
-            row_problems.timestamp("at", row.at);
-            FieldProblems::required("id", row.id).map(|Text(id)| id)
-        })
+        let Page(Rows { decoded, problems, .. }) = json::read(json).unwrap();
+        (decoded, problems)
     }
 
     #[test]

@@ -1,0 +1,516 @@
+//! A reader of JSON text that decodes what its caller asks for, and skips the rest unread.
+//!
+//! [`read`] is the entry point; `lenient` adds the types of fields. If a name occurs twice in an object, the last value is
+//! used, as in JavaScript and Python. Rejected: serde_json with derived types. It ends at a lone surrogate, at a number
+//! beyond a double and at a repeated name, so that such a text had to be repaired and decoded again.
+
+use std::borrow::Cow;
+
+use super::lenient::{Field, FromJson};
+use super::name_lists::NameLists;
+
+/// Error: the text is not JSON (RFC 8259).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) struct JsonError;
+
+/// A position in a JSON text.
+pub(in crate::upstream) struct JsonReader<'j> {
+    text: &'j str,
+    at: usize,
+    /// The closing brackets of the values that are being skipped.
+    open: Vec<u8>,
+    /// The lists of names that its rows share.
+    pub(super) name_lists: NameLists,
+}
+
+/// A string; `None` if it is not Unicode text, because it has a lone surrogate.
+type Text<'j> = Option<Cow<'j, str>>;
+
+/// Reads a text that is one value.
+///
+/// # Errors
+/// If the text is not JSON, or its value is not of this type.
+pub(in crate::upstream) fn read<T: FromJson>(text: &str) -> Result<T, JsonError> {
+    let mut json = JsonReader { text, at: 0, open: Vec::new(), name_lists: NameLists::default() };
+    match (json.field()?, json.token()) {
+        (Field::Read(value), None) => Ok(value),
+        _ => Err(JsonError),
+    }
+}
+
+impl<'j> JsonReader<'j> {
+    /// Reads a value of any type as a field.
+    pub(in crate::upstream) fn field<T: FromJson>(&mut self) -> Result<Field<T>, JsonError> {
+        let read = match self.token() {
+            Some(b'"') => self.string()?.and_then(|text| T::from_text(&text)),
+            Some(b'{') => T::from_object(self)?,
+            Some(b'[') => T::from_list(self)?,
+            Some(b't') => self.word("true").map(|()| T::from_boolean(true))?,
+            Some(b'f') => self.word("false").map(|()| T::from_boolean(false))?,
+            Some(b'n') => return self.word("null").map(|()| Field::Absent),
+            _ => exact(self.number()?).and_then(|number| T::from_number(&number)),
+        };
+        Ok(read.map_or(Field::Unreadable, Field::Read))
+    }
+
+    /// Reads an object: `field` gets each name, and reads or skips its value. A name that is not text is empty.
+    pub(in crate::upstream) fn object(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &str) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.expect(b'{')?;
+        if self.is_next(b'}') {
+            return Ok(());
+        }
+        loop {
+            let name = self.name()?.unwrap_or_default();
+            field(self, &name)?;
+            if self.is_end(b'}')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads a list; `item` reads or skips each item.
+    pub(in crate::upstream) fn list(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), JsonError>,
+    ) -> Result<(), JsonError> {
+        self.expect(b'[')?;
+        if self.is_next(b']') {
+            return Ok(());
+        }
+        loop {
+            item(self)?;
+            if self.is_end(b']')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Skips a value, which may be nested to any depth.
+    pub(in crate::upstream) fn skip(&mut self) -> Result<(), JsonError> {
+        self.open.clear();
+        loop {
+            match self.token() {
+                Some(b'"') => drop(self.skip_string()?),
+                Some(b'{') => {
+                    self.at += 1;
+                    if !self.is_next(b'}') {
+                        self.open.push(b'}');
+                        self.skip_name()?;
+                        continue;
+                    }
+                }
+                Some(b'[') => {
+                    self.at += 1;
+                    if !self.is_next(b']') {
+                        self.open.push(b']');
+                        continue;
+                    }
+                }
+                Some(b't') => self.word("true")?,
+                Some(b'f') => self.word("false")?,
+                Some(b'n') => self.word("null")?,
+                _ => drop(self.number()?),
+            }
+            loop {
+                let Some(close) = self.open.last().copied() else { return Ok(()) };
+                if self.is_end(close)? {
+                    self.open.pop();
+                    continue;
+                }
+                if close == b'}' {
+                    self.skip_name()?;
+                }
+                break;
+            }
+        }
+    }
+
+    /// Returns the next byte that is not white space.
+    #[inline]
+    fn token(&mut self) -> Option<u8> {
+        loop {
+            let byte = self.byte()?;
+            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    #[inline]
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Takes the next token if it is this byte.
+    #[inline]
+    fn is_next(&mut self, byte: u8) -> bool {
+        let is_next = self.token() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    /// Takes a closing bracket, or the comma before the next part.
+    #[inline]
+    fn is_end(&mut self, close: u8) -> Result<bool, JsonError> {
+        let token = self.token();
+        self.at += 1;
+        match token {
+            Some(b',') => Ok(false),
+            Some(byte) if byte == close => Ok(true),
+            _ => Err(JsonError),
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.is_next(byte) { Ok(()) } else { Err(JsonError) }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), JsonError> {
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        if !rest.starts_with(word.as_bytes()) {
+            return Err(JsonError);
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Reads the name of a field and the colon after it.
+    fn name(&mut self) -> Result<Text<'j>, JsonError> {
+        self.token();
+        let name = self.string()?;
+        self.expect(b':')?;
+        Ok(name)
+    }
+
+    fn skip_name(&mut self) -> Result<(), JsonError> {
+        self.token();
+        self.skip_string()?;
+        self.expect(b':')
+    }
+
+    /// Reads a string.
+    fn string(&mut self) -> Result<Text<'j>, JsonError> {
+        let start = self.at + 1;
+        let has_escapes = self.skip_string()?;
+        let text = self.text.get(start..self.at - 1).ok_or(JsonError)?;
+        Ok(if has_escapes { unescaped(text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) })
+    }
+
+    /// Skips a string and checks its grammar. Returns whether it has escapes.
+    fn skip_string(&mut self) -> Result<bool, JsonError> {
+        let bytes = self.text.as_bytes();
+        if bytes.get(self.at) != Some(&b'"') {
+            return Err(JsonError);
+        }
+        let (mut at, mut has_escapes) = (self.at + 1, false);
+        loop {
+            at += run_length(bytes.get(at..).unwrap_or_default());
+            match bytes.get(at..).unwrap_or_default() {
+                [b'"', ..] => {
+                    self.at = at + 1;
+                    return Ok(has_escapes);
+                }
+                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at += 2,
+                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
+                    at += 6
+                }
+                _ => return Err(JsonError),
+            }
+            has_escapes = true;
+        }
+    }
+
+    /// Reads a number, as it is written.
+    fn number(&mut self) -> Result<&'j str, JsonError> {
+        let start = self.at;
+        self.at += usize::from(self.byte() == Some(b'-'));
+        let whole = self.at;
+        let digits = self.digits()?;
+        if digits > 1 && self.text.as_bytes().get(whole) == Some(&b'0') {
+            return Err(JsonError);
+        }
+        if self.byte() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.byte(), Some(b'e' | b'E')) {
+            self.at += 1;
+            self.at += usize::from(matches!(self.byte(), Some(b'+' | b'-')));
+            self.digits()?;
+        }
+        self.text.get(start..self.at).ok_or(JsonError)
+    }
+
+    /// Takes digits, at least one, and returns their number.
+    fn digits(&mut self) -> Result<usize, JsonError> {
+        let start = self.at;
+        while self.byte().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        if self.at > start { Ok(self.at - start) } else { Err(JsonError) }
+    }
+}
+
+/// Returns the number of bytes before the first that a string cannot contain as it is: a quotation mark, a backslash or a
+/// control character. Compares eight bytes at once.
+fn run_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let (chunks, rest) = bytes.as_chunks::<8>();
+    let mut length = 0;
+    for chunk in chunks {
+        let word = u64::from_le_bytes(*chunk);
+        // The high bit of each byte that is below a bound; the lowest one is exact, as a borrow only reaches higher bytes.
+        // Of the bytes with their second bit flipped, control characters and the quotation mark are those below 0x21.
+        let (flipped, against) = (word ^ (ONES * 2), word ^ (ONES * 0x5c));
+        let is_below = flipped.wrapping_sub(ONES * 0x21) & !flipped;
+        let is_backslash = against.wrapping_sub(ONES) & !against;
+        let found = (is_below | is_backslash) & (ONES * 0x80);
+        if found != 0 {
+            return length + (found.trailing_zeros() / 8) as usize;
+        }
+        length += 8;
+    }
+    length + rest.iter().take_while(|byte| **byte >= 0x20 && !matches!(**byte, b'"' | b'\\')).count()
+}
+
+/// Decodes the escapes of a string whose grammar was checked; `None` if it has a lone surrogate.
+fn unescaped(text: &str) -> Option<String> {
+    let mut decoded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        decoded.push_str(before);
+        let (kind, after) = escape.split_at_checked(1)?;
+        rest = after;
+        decoded.push(match kind {
+            "b" => '\u{8}',
+            "f" => '\u{c}',
+            "n" => '\n',
+            "r" => '\r',
+            "t" => '\t',
+            "u" => {
+                let first = unit(&mut rest)?;
+                let units = match first {
+                    0xd800..=0xdbff => {
+                        rest = rest.strip_prefix("\\u")?;
+                        vec![first, unit(&mut rest)?]
+                    }
+                    _ => vec![first],
+                };
+                char::decode_utf16(units).next()?.ok()?
+            }
+            other => other.chars().next()?,
+        });
+    }
+    decoded.push_str(rest);
+    Some(decoded)
+}
+
+/// Takes the four digits of a UTF-16 code unit.
+fn unit(rest: &mut &str) -> Option<u16> {
+    let (digits, after) = rest.split_at_checked(4)?;
+    *rest = after;
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// Number of decimal digits that every double preserves (IEEE 754).
+const EXACT_DIGITS: usize = 15;
+
+/// Largest integer up to which all integers are exact in a double.
+const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// Returns a number without exponent and trailing zeros; `None` if that may not be exactly the number that was written.
+fn exact(number: &str) -> Option<Cow<'_, str>> {
+    if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        let is_held = number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
+        return is_held.then_some(if number == "-0" { Cow::Borrowed("0") } else { Cow::Borrowed(number) });
+    }
+    let value = number.parse::<f64>().ok()?;
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
+    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
+    let significant = digits.trim_matches('0').len();
+    if significant == 0 {
+        return Some(Cow::Borrowed("0"));
+    }
+    let is_exact = significant <= EXACT_DIGITS && value.is_normal() && value.abs() <= EXACT_MAX;
+    is_exact.then(|| Cow::Owned(value.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use proptest::prelude::*;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// An object that is skipped.
+    struct Skipped;
+
+    impl FromJson for Skipped {
+        fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+            json.skip().map(|()| Some(Self))
+        }
+    }
+
+    fn is_object(text: &str) -> bool {
+        read::<Skipped>(text).is_ok()
+    }
+
+    fn is_value(json: &str) -> bool {
+        is_object(&format!("{{\"a\":{json}}}"))
+    }
+
+    fn string(json: &str) -> Text<'_> {
+        let name_lists = NameLists::default();
+        JsonReader { text: json, at: 0, open: Vec::new(), name_lists }.string().unwrap()
+    }
+
+    #[test]
+    fn the_grammar_is_that_of_rfc_8259() {
+        for json in [
+            "0",
+            "-0",
+            "1.50e+3",
+            "1E5",
+            "\"\"",
+            "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud800\"",
+            "true",
+            "null",
+            "[]",
+            "[1,[2,{}],{\"a\":[{}]}]",
+            " { \"a\" : [ ] ,\r\n\t\"b\" : false } ",
+            "\"é\u{7f}\u{2028}\"",
+            "1e999",
+        ] {
+            assert!(is_value(json), "{json}");
+            assert!(
+                json.contains("ud800") || json == "1e999" || serde_json::from_str::<Value>(json).is_ok(),
+                "{json}"
+            );
+        }
+        for json in [
+            "",
+            "01",
+            "1.",
+            ".5",
+            "+1",
+            "-",
+            "1e",
+            "1e+",
+            "nul",
+            "True",
+            "\"a",
+            "\"\\x\"",
+            "\"\\u12g4\"",
+            "\"\u{1}\"",
+            "\"\n\"",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{a:1}",
+            "{\"a\":1,}",
+            "{\"a\":1]",
+            "[1}",
+            "NaN",
+            "1 1",
+            "\u{a0}1",
+            "'a'",
+        ] {
+            assert!(!is_value(json), "{json}");
+            assert!(serde_json::from_str::<Value>(json).is_err(), "{json}");
+        }
+        for text in ["", "[]", "{} {}", "{}x", "1", "{\"a\":1"] {
+            assert!(!is_object(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn values_are_skipped_at_any_depth() {
+        let depth = 100_000;
+        assert!(is_value(&format!("{}{}", "[".repeat(depth), "]".repeat(depth))));
+        assert!(!is_value(&"[".repeat(depth)));
+    }
+
+    #[test]
+    fn escapes_are_decoded_and_lone_surrogates_are_no_text() {
+        assert_eq!(
+            string(r#""a\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00é""#).unwrap(),
+            "a\"\\/\u{8}\u{c}\n\r\té😀é"
+        );
+        for lone in [r#""\ud800""#, r#""\ud800x""#, r#""\udfff""#, r#""\ud800\u0041""#, r#""\ud800\ud800""#] {
+            assert_eq!(string(lone), None, "{lone}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn texts_are_read_as_by_serde_json(text in any::<String>(), is_escaped in any::<bool>()) {
+            let mut json = serde_json::to_string(&text).unwrap();
+            if is_escaped {
+                json = text.encode_utf16().fold("\"".to_owned(), |mut json, unit| {
+                    write!(json, "\\u{unit:04X}").unwrap();
+                    json
+                }) + "\"";
+            }
+            prop_assert_eq!(string(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn texts_with_one_changed_byte_are_accepted_as_by_serde_json(
+            at in 0_usize..120,
+            byte in prop::sample::select(b"{}[]\",:\\0-.eE tfn\n\x01u".to_vec()),
+        ) {
+            let json = br#"{"a":[1,-2.5e3,"b\n\u00e9",true,{"c":null,"d":[]}],"long text of many words":"0123456789 abcdef \\","e":{}}"#;
+            let mut json = json.to_vec();
+            if let Some(place) = json.get_mut(at) {
+                *place = byte;
+            }
+            let text = String::from_utf8(json).unwrap();
+            let ours = is_object(&text);
+            // serde_json reads other values than objects too.
+            let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok() && text.trim().starts_with('{');
+            prop_assert_eq!(ours, theirs, "{}", text);
+        }
+    }
+
+    #[test]
+    fn a_number_as_text_is_exact_or_unreadable() {
+        for (json, text) in [
+            ("3.0", "3"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("0e-400", "0"),
+            ("9007199254740991", "9007199254740991"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("0.1", "0.1"),
+            ("1e3", "1000"),
+            ("1e-7", "0.0000001"),
+            ("-1.25e2", "-125"),
+        ] {
+            assert_eq!(exact(json).as_deref(), Some(text), "{json}");
+        }
+        for json in [
+            "18446744073709551616",
+            "-9223372036854775809",
+            "1e300",
+            "1e400",
+            "-1E-999",
+            "5e-324",
+            "0.12345678901234567",
+            "9007199254740993.5",
+            "1e16",
+            "1.200103381e-313",
+        ] {
+            assert_eq!(exact(json), None, "{json}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Lists of names that many rows of a page have in common, stored once.
+
+use std::sync::Arc;
+
+/// Ends each name in a [`NameText`]. No name contains it.
+const END: char = '\n';
+
+/// Distinct names in the order in which they were added, as one text: it needs one piece of memory for any number of names.
+#[derive(Default)]
+pub(super) struct NameText {
+    text: String,
+    count: usize,
+}
+
+impl NameText {
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Adds a name, unless it was added already.
+    pub(super) fn add(&mut self, name: &str) {
+        debug_assert!(!name.contains(END), "names have no line ends");
+        if !self.names().any(|known| known == name) {
+            self.text.push_str(name);
+            self.text.push(END);
+            self.count += 1;
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.text.split_terminator(END)
+    }
+}
+
+/// The lists of one page.
+#[derive(Default)]
+pub(super) struct NameLists(Vec<(NameText, Arc<[Box<str>]>)>);
+
+impl NameLists {
+    /// Returns the names as a list, the same one for equal names.
+    pub(super) fn list(&mut self, names: NameText) -> Arc<[Box<str>]> {
+        if let Some((_, list)) = self.0.iter().find(|(known, _)| known.text == names.text) {
+            return Arc::clone(list);
+        }
+        let list: Arc<[Box<str>]> = names.names().map(Box::from).collect();
+        self.0.push((names, Arc::clone(&list)));
+        list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(lists: &mut NameLists, names: &[&str]) -> Arc<[Box<str>]> {
+        let mut text = NameText::default();
+        names.iter().for_each(|name| text.add(name));
+        lists.list(text)
+    }
+
+    #[test]
+    fn equal_lists_are_stored_once() {
+        let mut lists = NameLists::default();
+        let (first, other) = (list(&mut lists, &["a", "", "b", "a"]), list(&mut lists, &["b", "a"]));
+        assert_eq!((first.join("|"), other.join("|")), ("a||b".to_owned(), "b|a".to_owned()));
+        assert!(Arc::ptr_eq(&first, &list(&mut lists, &["a", "", "b"])));
+        assert!(list(&mut lists, &[]).is_empty());
+    }
+}
