@@ -178,7 +178,17 @@ macro_rules! write_with_serde {
         }
     })* };
 }
-write_with_serde!(bool, i32, str, String, ID);
+write_with_serde!(bool, i32);
+
+/// Types that are written as a string.
+macro_rules! write_text {
+    ($($type:ty),*) => { $(impl WriteJson for $type {
+        fn write_json(&self, json: &mut JsonWriter) {
+            json.text(self);
+        }
+    })* };
+}
+write_text!(str, String, ID);
 
 /// Implements [`WriteJson`] for enums of the schema.
 macro_rules! write_enum {
@@ -234,7 +244,7 @@ pub(super) struct IdRef<'a>(pub(super) &'a str);
 
 impl WriteJson for IdRef<'_> {
     fn write_json(&self, json: &mut JsonWriter) {
-        json.serialize(self.0);
+        json.text(self.0);
     }
 }
 

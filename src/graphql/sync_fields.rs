@@ -185,15 +185,20 @@ impl<'a> Subselection<'a> {
 
 /// Whether a name in the schema (`totalCount`) is that of a Rust function (`total_count`).
 fn is_named(function: &str, field: &str) -> bool {
-    let mut words = function.split('_');
-    let mut rest = field.strip_prefix(words.next().unwrap_or_default());
-    for word in words {
-        rest = rest.and_then(|rest| {
-            let (initial, others) = (word.get(..1)?, word.get(1..)?);
-            rest.strip_prefix(initial.to_ascii_uppercase().as_str())?.strip_prefix(others)
-        });
+    let mut field = field.bytes();
+    let mut begins_word = false;
+    for byte in function.bytes() {
+        if byte == b'_' {
+            begins_word = true;
+            continue;
+        }
+        let expected = if begins_word { byte.to_ascii_uppercase() } else { byte };
+        begins_word = false;
+        if field.next() != Some(expected) {
+            return false;
+        }
     }
-    rest.is_some_and(str::is_empty)
+    field.next().is_none()
 }
 
 /// Whether each name on the path to a context was selected only once. The library resolves all selections of a name and
