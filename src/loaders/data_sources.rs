@@ -41,14 +41,11 @@ impl DataSources {
     pub fn revision(&self, tenant: &Tenant, dependencies: Dependencies) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
         let (providers, accounts) = (self.providers.upstream_cache(), self.lists.upstream_cache());
-        Revision {
-            leadlex: leadlex.map_or(0, |leadlex| providers.revision(&leadlex, dependencies.leadlex)),
-            composio: composio.map_or(0, |composio| accounts.revision(&composio, dependencies.composio)),
-            epochs: (
-                leadlex.map_or(0, |leadlex| providers.epoch(&leadlex)),
-                composio.map_or(0, |composio| accounts.epoch(&composio)),
-            ),
-        }
+        let (leadlex, leadlex_epoch) =
+            leadlex.map_or((0, 0), |leadlex| providers.revision(&leadlex, dependencies.leadlex));
+        let (composio, composio_epoch) =
+            composio.map_or((0, 0), |composio| accounts.revision(&composio, dependencies.composio));
+        Revision { leadlex, composio, epochs: (leadlex_epoch, composio_epoch) }
     }
 
     /// Returns all cached data and the status of a tenant's upstreams as text, for tests that search it for secrets.

@@ -129,12 +129,14 @@ impl<U: Upstream> UpstreamCache<U> {
         Self { settings, clock, reads, by_credential, shared, on_expiry, next_number }
     }
 
-    /// Returns the revision of some groups of a credential's keys: the newest one, because revisions only grow.
-    pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> u64 {
+    /// Returns the revision of some groups of a credential's keys: the newest one, because revisions only grow. Also
+    /// returns the credential's epoch.
+    pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> (u64, u64) {
         let state = self.state_of(credential);
         let selected = (0..GROUPS).zip(&state.group_revisions).filter(|(group, _)| groups >> group & 1 == 1);
         let revisions = selected.map(|(_, revision)| revision.load(Ordering::Acquire));
-        revisions.fold(state.revision.load(Ordering::Acquire), u64::max)
+        let revision = revisions.fold(state.revision.load(Ordering::Acquire), u64::max);
+        (revision, state.epoch.load(Ordering::Acquire))
     }
 
     /// Expires all entries of a credential, on all replicas. They are fetched again before they are served, and are the

@@ -137,7 +137,12 @@ impl AccountLists {
 
     /// Returns the key that signs the cursors of a scan.
     pub(crate) fn id_key(&self, scan: &Scan) -> IdKey {
-        self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&scan.key.credential))
+        scan.id_key(self.ids.as_ref())
+    }
+
+    /// Returns the configured key of cursors.
+    pub(crate) fn ids(&self) -> Option<&IdKey> {
+        self.ids.as_ref()
     }
 
     /// Returns one page of a scan, from the cache or the upstream.

@@ -12,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use futures_util::stream::{self, StreamExt};
 
 use super::account_lists::{AccountLists, ListError};
@@ -103,9 +104,13 @@ impl MultiParentRead<'_> {
             short = self.read_joined(short, &mut slices).await;
         }
         alone.append(&mut short);
-        let answered = stream::iter(alone).map(|parent| async move {
-            let slice = self.lists.slice(self.list(&parent), &self.query.page).await;
-            (parent, slice.map(Arc::new))
+        let answered = stream::iter(alone).map(|parent| {
+            let answer = async move {
+                let slice = self.lists.slice(self.list(&parent), &self.query.page).await;
+                (parent, slice.map(Arc::new))
+            };
+            // Boxed: the stream moves its futures several times.
+            answer.boxed()
         });
         slices.extend(answered.buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
         slices

@@ -28,9 +28,12 @@ impl AccountLists {
     /// # Errors
     /// `BAD_CURSOR` for a cursor of another list, or the error of the upstream read.
     pub async fn slice(&self, list: Scan, page: &PageRequest) -> Result<Slice, ListError> {
-        let ids = self.id_key(&list);
         let parse = |text: &Option<String>| {
-            text.as_ref().map(|text| Cursor::parse(text, list.binding(&ids), &ids)).transpose()
+            let parsed = text.as_ref().map(|text| {
+                let ids = self.id_key(&list);
+                Cursor::parse(text, list.binding(&ids), &ids)
+            });
+            parsed.transpose()
         };
         let (after, before) = (parse(&page.after)?, parse(&page.before)?);
         let (anchor, bound, from_end) = match page.direction {

@@ -2,7 +2,9 @@
 //!
 //! All pages of a scan have the same size, so queries for 3, 10 or 50 items share its cached pages.
 
-use std::sync::Arc;
+use std::fmt;
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,14 +21,42 @@ use crate::loaders::cache::key::{CacheKey, Weigh};
 use crate::loaders::stats::{OperationStats, PartKey};
 
 /// Identity of a scan. Scans with equal keys share their cached pages.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ScanKey {
+    /// Of all other fields: several caches look up each key.
+    hash: u64,
     /// Credential that reads the list.
     pub credential: Fingerprint<Composio>,
     /// Filter of the list.
     pub filter: AccountFilter,
     /// Order of the list.
     pub order: AccountOrder,
+}
+
+impl ScanKey {
+    fn new(credential: Fingerprint<Composio>, filter: AccountFilter, order: AccountOrder) -> Self {
+        static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = HASHES.hash_one((credential, &filter, order));
+        Self { hash, credential, filter, order }
+    }
+}
+
+impl Hash for ScanKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// Without the hash, which differs between processes: replicas name their shared entries by this text.
+impl fmt::Debug for ScanKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { hash: _, credential, filter, order } = self;
+        f.debug_struct("ScanKey")
+            .field("credential", credential)
+            .field("filter", filter)
+            .field("order", order)
+            .finish()
+    }
 }
 
 /// The caller of a Composio read: its credential, its view and its statistics.
@@ -66,7 +96,7 @@ impl Scan {
     #[must_use]
     pub fn new(reader: Reader, filter: AccountFilter, order: AccountOrder) -> Self {
         let filter = reader.view.narrow(filter);
-        let key = Arc::new(ScanKey { credential: reader.credential.fingerprint(), filter, order });
+        let key = Arc::new(ScanKey::new(reader.credential.fingerprint(), filter, order));
         Self { reader, key, needs_users: true }
     }
 
@@ -87,10 +117,15 @@ impl Scan {
         self.key.filter.user_ids.as_ref().filter(|users| users.only().is_none())
     }
 
+    /// Returns the key that signs the cursors of this scan: the configured one, or one of its credential.
+    pub(crate) fn id_key(&self, configured: Option<&IdKey>) -> IdKey {
+        configured.cloned().unwrap_or_else(|| IdKey::from_fingerprint(&self.key.credential))
+    }
+
     /// Returns eight bytes that cursors of this scan contain. A cursor of another scan, or of a caller with another
     /// view, has other bytes and is rejected.
     pub(crate) fn binding(&self, ids: &IdKey) -> [u8; 8] {
-        let ScanKey { credential, filter, order } = &*self.key;
+        let ScanKey { credential, filter, order, .. } = &*self.key;
         // The derived `Debug` text differs for different values and includes fields that are added later. If the text
         // changes in a release, the cursor's version must change too.
         let text = format!("{filter:?}{order:?}");

@@ -3,7 +3,7 @@
 //! `paging` and `multi_parent` read a [`ScanRun`], in the order of the read. [`Slice::new`] brings it into the order of
 //! the list.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::account_lists::AccountLists;
 use super::cursor::{Cursor, ScanDirection};
@@ -19,7 +19,9 @@ use crate::loaders::cache::freshness::Freshness;
 pub struct Slice {
     list: Scan,
     scan_direction: ScanDirection,
-    ids: IdKey,
+    ids: Option<IdKey>,
+    /// The key that signs cursors, and the bytes that bind them to the list; computed for the first cursor.
+    signing: OnceLock<(IdKey, [u8; 8])>,
     rows: Vec<Row>,
     /// Whether more items follow.
     pub has_next: bool,
@@ -102,13 +104,13 @@ impl Slice {
                 (has_rows_behind, has_more)
             }
         };
-        let ids = lists.id_key(&list);
         let rows_seen = rows_seen.max(rows.len() as u64);
         let total_items = total_items.filter(|total| *total >= rows_seen);
         Self {
             list,
             scan_direction,
-            ids,
+            ids: lists.ids().cloned(),
+            signing: OnceLock::new(),
             rows,
             has_next,
             has_previous,
@@ -137,6 +139,11 @@ impl Slice {
             ties: ties.clone(),
             id: account.id.clone(),
         };
-        Some(cursor.encode(self.list.binding(&self.ids), &self.ids))
+        let (ids, binding) = self.signing.get_or_init(|| {
+            let ids = self.list.id_key(self.ids.as_ref());
+            let binding = self.list.binding(&ids);
+            (ids, binding)
+        });
+        Some(cursor.encode(*binding, ids))
     }
 }

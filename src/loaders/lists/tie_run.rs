@@ -1,8 +1,10 @@
 //! Tracks the ties ([`Ties`]) of each row while a scan is read.
 
+use std::collections::VecDeque;
+
 use super::cursor::Cursor;
 use super::scan::Scan;
-use super::ties::{Ties, hash};
+use super::ties::{TIES_MAX, Ties, hash};
 use crate::domain::accounts::ConnectedAccount;
 
 /// The last rows that were read and share one timestamp.
@@ -12,18 +14,38 @@ pub(crate) struct TieRun {
     micros: Option<i64>,
     ties: Ties,
     /// The last rows, whatever their times.
-    recent: Ties,
+    recent: VecDeque<RecentRow>,
+    /// Whether the last of them belongs to the run, and not yet to `ties`.
+    is_last_of_run: bool,
+}
+
+/// A row that was read. Its id is hashed only if it is a tie of another row, which is rare.
+#[derive(Debug)]
+enum RecentRow {
+    Id(Box<str>),
+    Hash(u32),
+}
+
+impl RecentRow {
+    fn hash(&mut self) -> u32 {
+        let hash = match self {
+            Self::Id(id) => hash(id),
+            Self::Hash(hash) => *hash,
+        };
+        *self = Self::Hash(hash);
+        hash
+    }
 }
 
 impl TieRun {
     /// Starts at the beginning of a scan.
     pub(crate) const fn at_the_beginning() -> Self {
-        Self { micros: None, ties: Ties::NONE, recent: Ties::UNKNOWN }
+        Self { micros: None, ties: Ties::NONE, recent: VecDeque::new(), is_last_of_run: false }
     }
 
     /// Starts in the middle of a scan, where the preceding rows are unknown.
     pub(crate) const fn in_the_midst() -> Self {
-        Self { micros: None, ties: Ties::UNKNOWN, recent: Ties::UNKNOWN }
+        Self { micros: None, ties: Ties::UNKNOWN, recent: VecDeque::new(), is_last_of_run: false }
     }
 
     /// Starts after a cursor's item.
@@ -31,7 +53,8 @@ impl TieRun {
         let mut ties = cursor.ties.clone();
         ties.push(&cursor.id);
         ties.is_whole &= cursor.order_micros.is_some();
-        Self { micros: cursor.order_micros, recent: Ties { is_whole: false, ..ties.clone() }, ties }
+        let recent = ties.hashes.iter().map(|hash| RecentRow::Hash(*hash)).collect();
+        Self { micros: cursor.order_micros, ties, recent, is_last_of_run: false }
     }
 
     /// Returns the ties of the next row. A row without a timestamp does not end the run, because the rows around it
@@ -43,31 +66,52 @@ impl TieRun {
     pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount, is_ordered: bool) -> Ties {
         let micros = scan.order_micros(account);
         let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.precedes(row, run));
-        let recent = (!is_ordered).then(|| self.recent.clone());
+        let recent = (!is_ordered).then(|| {
+            let hashes = self.recent.iter_mut().map(RecentRow::hash).collect();
+            Ties { hashes, is_whole: false }
+        });
         let ties = self.step(&account.id, micros, is_past);
         recent.unwrap_or(ties)
     }
 
     /// Remembers a row that precedes those that are returned.
     pub(crate) fn pass(&mut self, account: &ConnectedAccount) {
-        self.recent.push(&account.id);
+        self.add_last_to_ties();
+        self.push_recent(&account.id);
     }
 
     fn step(&mut self, id: &str, micros: Option<i64>, is_past: bool) -> Ties {
-        let hash = hash(id);
-        self.recent.push_hash(hash);
         if is_past {
+            self.add_last_to_ties();
+            self.push_recent(id);
             return Ties::UNKNOWN;
         }
         if micros.is_some() && self.micros != micros {
             if self.micros.is_some() {
                 self.ties = Ties::NONE;
+                self.is_last_of_run = false;
             }
             self.micros = micros;
         }
-        let before = self.ties.clone();
-        self.ties.push_hash(hash);
-        before
+        self.add_last_to_ties();
+        self.push_recent(id);
+        self.is_last_of_run = true;
+        self.ties.clone()
+    }
+
+    fn add_last_to_ties(&mut self) {
+        if std::mem::take(&mut self.is_last_of_run)
+            && let Some(last) = self.recent.back_mut()
+        {
+            self.ties.push_hash(last.hash());
+        }
+    }
+
+    fn push_recent(&mut self, id: &str) {
+        if self.recent.len() == TIES_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(RecentRow::Id(id.into()));
     }
 }
 
@@ -87,6 +131,7 @@ mod tests {
         assert_eq!(step("ca_late", 3, true), (0, false));
         assert_eq!(step("ca_c", 5, false), (2, true));
         assert_eq!(step("ca_d", 6, false), (0, true));
+        assert_eq!(step("ca_e", 6, false), (1, true));
         assert!(run.ties.contains("ca_d") && !run.ties.contains("ca_c"));
     }
 }

@@ -225,6 +225,7 @@ impl<'l> PageWalk<'l> {
             if read.freshness.state == FreshnessState::Fresh {
                 self.stale_policy = StalePolicy::RequireFresh;
             }
+            self.ids_seen.reserve(read.value.items.len());
             let repeats_too_often = self.novelty.repeats_too_often(&read.value);
             self.next = match &read.value.next_cursor {
                 None if read.value.has_unreadable_cursor => WalkState::Cut,
