@@ -73,8 +73,9 @@ impl AccountsClient {
         purpose: Purpose,
     ) -> Result<AccountPage, UpstreamError> {
         let query = query(filter, order, cursor, limit);
-        let UpstreamResponse { body: page, .. } =
-            self.call(credential, &query, purpose, cursor.is_some()).await.inspect_err(UpstreamError::log)?;
+        // Boxed: it is part of several futures that are moved, and would make all of them large.
+        let call = Box::pin(self.call(credential, &query, purpose, cursor.is_some()));
+        let UpstreamResponse { body: page, .. } = call.await.inspect_err(UpstreamError::log)?;
         self.transport.count_problems(&page.problems);
         Ok(page)
     }

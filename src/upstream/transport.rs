@@ -15,12 +15,13 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tokio::time::{Instant, timeout_at};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceExt, service_fn};
-use url::Url;
+use url::{Position, Url};
 
 use super::call_limiter::{CallLimiters, CallPermit};
 use super::content_coding::{self, CodingError};
@@ -64,8 +65,14 @@ pub fn network(base_url: &Url) -> Result<Network, reqwest::Error> {
 /// As [`network`].
 pub fn networks([first, second]: [&Url; 2]) -> Result<[Network; 2], reqwest::Error> {
     let shared = client(first)?;
-    let other = if is_loopback(first) == is_loopback(second) { shared.clone() } else { client(second)? };
+    let needs = |url| (is_loopback(url), is_local_http(url));
+    let other = if needs(first) == needs(second) { shared.clone() } else { client(second)? };
     Ok([shared, other].map(network_of))
+}
+
+/// Whether a URL needs no TLS, not even to a proxy.
+fn is_local_http(url: &Url) -> bool {
+    is_loopback(url) && url.scheme() == "http"
 }
 
 fn network_of(client: reqwest::Client) -> Network {
@@ -106,6 +113,10 @@ fn client(url: &Url) -> Result<reqwest::Client, reqwest::Error> {
     if is_loopback(url) {
         // A proxy from the environment cannot reach this machine's loopback.
         builder = builder.no_proxy();
+    }
+    if is_local_http(url) {
+        // Reading the system's certificates would take a third of the start.
+        builder = builder.tls_certs_only(std::iter::empty::<reqwest::Certificate>());
     }
     builder.build()
 }
@@ -300,16 +311,17 @@ impl Transport {
     }
 
     fn request<U: Upstream>(&self, ask: UpstreamRequest<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
-        let mut url = self.settings.base_url.clone();
-        url.set_path(&format!("{}{}", self.settings.base_url.path().trim_end_matches('/'), ask.path));
-        url.set_query((!ask.query.is_empty()).then_some(ask.query));
+        // Paths and queries are encoded by their callers. The network parses the URL, so it is not parsed here.
+        let base_url = &self.settings.base_url[..Position::AfterPath];
+        let separator = if ask.query.is_empty() { "" } else { "?" };
+        let url = [base_url.trim_end_matches('/'), ask.path, separator, ask.query].concat();
         let (header_name, key) = ask.key;
         let mut key = HeaderValue::try_from(key)
             .map_err(|error| self.error(UpstreamFailure::Internal).caused_by(error))?;
         key.set_sensitive(true);
         let mut request = Request::builder()
             .method(ask.method)
-            .uri(url.as_str())
+            .uri(url)
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_ENCODING, content_coding::ACCEPTED)
             .header(header_name, key);
@@ -361,20 +373,30 @@ impl Transport {
         Err(refusal)
     }
 
+    /// Reads a body. One that arrives in one part is not copied, and others are copied once.
     async fn read(&self, mut body: NetworkBody, limit_bytes: usize) -> Result<Bytes, UpstreamError> {
         let bad = || self.error(UpstreamFailure::BadResponse);
-        let mut bytes = BytesMut::new();
+        let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+        let (mut first, mut bytes) = (Bytes::new(), BytesMut::new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| bad().caused_by(error))?;
-            if let Some(data) = frame.data_ref() {
-                if bytes.len() + data.len() > limit_bytes {
-                    // A repeated call would return the same size.
-                    return Err(bad().permanent().caused_by("the response exceeds body_limit_bytes"));
-                }
-                bytes.extend_from_slice(data);
+            let Ok(data) = frame.into_data() else { continue };
+            let length = first.len() + bytes.len() + data.len();
+            if length > limit_bytes {
+                // A repeated call would return the same size.
+                return Err(bad().permanent().caused_by("the response exceeds body_limit_bytes"));
             }
+            if length == data.len() {
+                first = data;
+                continue;
+            }
+            if bytes.is_empty() {
+                bytes.reserve(expected.min(RESERVED_BYTES_MAX).max(length));
+                bytes.extend_from_slice(&std::mem::take(&mut first));
+            }
+            bytes.extend_from_slice(&data);
         }
-        Ok(bytes.freeze())
+        Ok(if bytes.is_empty() { first } else { bytes.freeze() })
     }
 
     /// Returns the error for a status other than 200 (docs/upstreams.md#composio-errors, #leadlex-open-questions:
@@ -439,6 +461,9 @@ fn trace<T>(call: &SpanGuard, read: &Result<UpstreamResponse<T>, UpstreamError>)
         call.note(SpanAttribute::Failed(error.failure.code()));
     }
 }
+
+/// Maximum memory that is reserved for a body that has not arrived.
+const RESERVED_BYTES_MAX: usize = 64 * 1024;
 
 /// Time and size limits for the body of an error response; it only adds details to the status.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);

@@ -59,7 +59,7 @@ fn account(status: AccountStatus, updated_at: Option<Timestamp>, off: [bool; 2])
             error: None,
             error_description: None,
             settings: Vec::new(),
-            withheld: Arc::default(),
+            withheld: Default::default(),
         },
         test_request_endpoint: None,
         legacy: None,

@@ -120,11 +120,12 @@ struct Calls(Arc<AtomicI64>);
 impl SpanGuard {
     /// Starts the span of a loader's batch.
     pub(crate) fn batch(kind: &'static str, keys: usize) -> Self {
-        let keys = i64::try_from(keys).unwrap_or(i64::MAX);
-        let attributes =
-            [KeyValue::new("switchboard.batch.of", kind), KeyValue::new("switchboard.batch.keys", keys)];
-        let builder = builder(format!("batch {kind}"), SpanKind::Internal).with_attributes(attributes);
-        let mut span = Self::child(builder);
+        let mut span = Self::child(|| {
+            let keys = i64::try_from(keys).unwrap_or(i64::MAX);
+            let attributes =
+                [KeyValue::new("switchboard.batch.of", kind), KeyValue::new("switchboard.batch.keys", keys)];
+            builder(format!("batch {kind}"), SpanKind::Internal).with_attributes(attributes)
+        });
         if let Some(context) = &mut span.context {
             let calls = Calls::default();
             *context = context.with_value(calls.clone());
@@ -135,14 +136,15 @@ impl SpanGuard {
 
     /// Starts the span of an upstream call. `repetition` is 0 for the first attempt, 1 for the first retry.
     pub(crate) fn call(upstream: UpstreamName, repetition: u32) -> Self {
-        let mut attributes = vec![
-            KeyValue::new("http.request.method", "GET"),
-            KeyValue::new("peer.service", upstream.to_string()),
-        ];
-        let repeated = (repetition > 0).then_some(i64::from(repetition));
-        attributes.extend(repeated.map(|times| KeyValue::new("http.request.resend_count", times)));
-        let builder = builder(format!("GET {upstream}"), SpanKind::Client).with_attributes(attributes);
-        let span = Self::child(builder);
+        let span = Self::child(|| {
+            let mut attributes = vec![
+                KeyValue::new("http.request.method", "GET"),
+                KeyValue::new("peer.service", upstream.to_string()),
+            ];
+            let repeated = (repetition > 0).then_some(i64::from(repetition));
+            attributes.extend(repeated.map(|times| KeyValue::new("http.request.resend_count", times)));
+            builder(format!("GET {upstream}"), SpanKind::Client).with_attributes(attributes)
+        });
         if let Some(Calls(calls)) = span.context.as_ref().and_then(Context::get) {
             calls.fetch_add(1, Ordering::Relaxed);
         }
@@ -150,10 +152,10 @@ impl SpanGuard {
     }
 
     /// Starts a child of the current span, if there is one.
-    fn child(builder: SpanBuilder) -> Self {
+    fn child(builder: impl FnOnce() -> SpanBuilder) -> Self {
         let trace_of = |context: &Context| Some((context.get::<RequestTracer>()?.clone(), context.clone()));
         let Some((root, parent)) = Context::map_current(trace_of) else { return Self::default() };
-        root.open(builder, &parent)
+        root.open(builder(), &parent)
     }
 
     fn is_recorded(&self) -> bool {

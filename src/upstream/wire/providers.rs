@@ -62,11 +62,6 @@ pub(in crate::upstream) fn list(body: &[u8]) -> Result<FetchedProviders, Unexpec
     Ok(FetchedProviders { rows, problems })
 }
 
-fn data(json: &str) -> Option<Data<'_>> {
-    let answer: UpstreamResponse<'_> = object(json)?;
-    object(answer.data.get())
-}
-
 fn provider(row: Row, problems: &mut FieldProblems) -> Result<Provider, FieldProblem> {
     let Identifier(category) = FieldProblems::required("category", row.category)?;
     let Identifier(name) = FieldProblems::required("name", row.name)?;
