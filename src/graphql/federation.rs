@@ -5,6 +5,8 @@
 //! fields for routers that plan by them, and two tags for contracts. It omits the fields that the supergraph itself
 //! defines.
 
+use std::sync::LazyLock;
+
 use apollo_compiler::ast::{Definition, Directive, SchemaExtension, Value};
 use apollo_compiler::{Name, name};
 use serde::Deserialize;
@@ -66,24 +68,36 @@ impl TryFrom<String> for RootFields {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        if text.trim().is_empty() {
-            // The default is handled first: parsing the schema takes longer than loading the rest of the configuration.
-            return Ok(Self::default());
-        }
-        let mut tree = Tree::read(&schema::full_sdl());
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let known = names.map(|name| match tree.field("Query", name) {
-            Some(_) => Ok(name.to_owned()),
-            None => Err(format!("`{name}` is not a root field of queries")),
-        });
-        let known = known.collect::<Result<Vec<_>, _>>()?;
-        tree.leave_out(COMPOSER_FIELDS.into_iter().chain(known.iter().map(String::as_str)));
-        if tree.object("Query").is_none_or(|query| query.fields.is_empty()) {
-            return Err("nothing would be left of queries".to_owned());
+        let left_out = Self(names.map(ToOwned::to_owned).collect());
+        // Not checked: reading the schema takes several times as long as the rest of a start.
+        if text != DEFAULT_LEFT_OUT {
+            left_out.check(&QUERY_FIELDS)?;
         }
-        Ok(Self(known))
+        Ok(left_out)
     }
 }
+
+impl RootFields {
+    fn check(&self, fields: &[String]) -> Result<(), String> {
+        let Self(names) = self;
+        if let Some(unknown) = names.iter().find(|name| !fields.contains(name)) {
+            return Err(format!("`{unknown}` is not a root field of queries"));
+        }
+        let is_left = |field: &String| !names.contains(field) && !COMPOSER_FIELDS.contains(&field.as_str());
+        if fields.iter().any(is_left) { Ok(()) } else { Err("nothing would be left of queries".to_owned()) }
+    }
+}
+
+/// The default of `federation.left_out`.
+const DEFAULT_LEFT_OUT: &str = "node, nodes, user, viewer, _sdl";
+
+/// The root fields of queries.
+static QUERY_FIELDS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let mut tree = Tree::read(&schema::full_sdl());
+    let fields = tree.object("Query").into_iter().flat_map(|query| &query.fields);
+    fields.map(|field| field.name.to_string()).collect()
+});
 
 /// Fields that composers define themselves.
 const COMPOSER_FIELDS: [&str; 2] = ["_entities", "_service"];
@@ -250,4 +264,26 @@ fn link(tree: &mut Tree, version: FederationVersion) {
     definitions.retain(|definition| !matches!(definition, Definition::SchemaDefinition(_)));
     let extension = SchemaExtension { directives: [link].into_iter().collect(), root_operations: Vec::new() };
     definitions.insert(0, Definition::SchemaExtension(extension.into()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_is_that_of_the_configuration_and_valid() {
+        let defaults: toml::Table = toml::from_str(include_str!("../../switchboard.default.toml")).unwrap();
+        assert_eq!(defaults["federation"]["left_out"].as_str(), Some(DEFAULT_LEFT_OUT));
+        let left_out = RootFields::try_from(DEFAULT_LEFT_OUT.to_owned()).unwrap();
+        assert_eq!(left_out.check(&QUERY_FIELDS), Ok(()));
+    }
+
+    #[test]
+    fn only_root_fields_can_be_left_out_and_not_all_of_them() {
+        let check = |text: &str| RootFields::try_from(text.to_owned()).map(|RootFields(names)| names.len());
+        assert_eq!(check(" node,, user "), Ok(2));
+        assert_eq!(check(""), Ok(0));
+        assert_eq!(check("node, nothing"), Err("`nothing` is not a root field of queries".to_owned()));
+        assert_eq!(check(&QUERY_FIELDS.join(",")), Err("nothing would be left of queries".to_owned()));
+    }
 }
