@@ -44,6 +44,9 @@ pub(crate) struct Arguments {
     /// The date for the table.
     #[arg(long)]
     date: String,
+    /// The commit that is measured.
+    #[arg(long)]
+    commit: String,
     /// Few and short rounds, to test that everything works. The figures mean nothing.
     #[arg(long)]
     quick: bool,
@@ -93,10 +96,11 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     sandbox.stop().await?;
 
     let rows: Vec<Row> = lanes.into_iter().map(|lane| lane.row).collect();
-    let text = table::write(&rows, &plan, &arguments.date, arguments.quick)?;
+    let run = format!("{}, commit {}", arguments.date, arguments.commit);
+    let text = table::write(&rows, &plan, &run, arguments.quick)?;
     std::fs::write(&arguments.results, &text)?;
     if !arguments.quick {
-        show(&arguments.readme, &table::summary(&rows, &plan, &arguments.date)?)?;
+        show(&arguments.readme, &table::summary(&rows, &plan, &run)?)?;
     }
     println!("\n{text}\nWritten to {}", arguments.results.display());
     Ok(())

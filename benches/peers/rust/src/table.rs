@@ -70,13 +70,13 @@ impl Row {
     }
 }
 
-/// The part for README: date, machine and ratios.
-pub(crate) fn summary(rows: &[Row], plan: &Plan, date: &str) -> Result<String, std::fmt::Error> {
+/// The part for README: date and commit of the run, machine and ratios.
+pub(crate) fn summary(rows: &[Row], plan: &Plan, run: &str) -> Result<String, std::fmt::Error> {
     let of = |kind| rows.iter().find(move |row| row.kind == kind);
     let bare = of(Kind::Bare).and_then(|row| row.hot(Round::per_core_second));
     let ours = of(Kind::Switchboard).and_then(|row| row.unique(Round::cpu_micros));
     let mut text = String::new();
-    writeln!(text, "{date}, {}.\n", machine())?;
+    writeln!(text, "{run}, {}.\n", machine())?;
     writeln!(
         text,
         "| server | same query again: req/s of a core ÷ bare axum | new filter each time: CPU ÷ Switchboard | cold, 50 ms a hop: ms | \
@@ -105,7 +105,7 @@ pub(crate) fn summary(rows: &[Row], plan: &Plan, date: &str) -> Result<String, s
 }
 
 /// The complete `RESULTS.md`.
-pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyhow::Result<String> {
+pub(crate) fn write(rows: &[Row], plan: &Plan, run: &str, quick: bool) -> anyhow::Result<String> {
     let of = |kind| rows.iter().find(move |row| row.kind == kind);
     let bare = of(Kind::Bare).and_then(|row| row.hot(Round::per_core_second));
     let ours = of(Kind::Switchboard).and_then(|row| row.unique(Round::cpu_micros));
@@ -115,7 +115,7 @@ pub(crate) fn write(rows: &[Row], plan: &Plan, date: &str, quick: bool) -> anyho
         writeln!(text, "**A quick run, which tests that everything works. The figures mean nothing.**\n")?;
     }
     writeln!(text, "Written by `make bench-peers`; README shows the first table.\n")?;
-    writeln!(text, "{}", summary(rows, plan, date)?)?;
+    writeln!(text, "{}", summary(rows, plan, run)?)?;
 
     writeln!(
         text,
