@@ -5,6 +5,9 @@ use std::sync::Arc;
 /// Ends each name in a [`NameText`]. No name contains it.
 const END: char = '\n';
 
+/// Maximum number of lists that are compared, as an upstream can send many different ones.
+const LISTS_MAX: usize = 32;
+
 /// Distinct names in the order in which they were added, as one text: it needs one piece of memory for any number of names.
 #[derive(Default)]
 pub(super) struct NameText {
@@ -43,7 +46,9 @@ impl NameLists {
             return Arc::clone(list);
         }
         let list: Arc<[Box<str>]> = names.names().map(Box::from).collect();
-        self.0.push((names, Arc::clone(&list)));
+        if self.0.len() < LISTS_MAX {
+            self.0.push((names, Arc::clone(&list)));
+        }
         list
     }
 }
@@ -65,5 +70,15 @@ mod tests {
         assert_eq!((first.join("|"), other.join("|")), ("a||b".to_owned(), "b|a".to_owned()));
         assert!(Arc::ptr_eq(&first, &list(&mut lists, &["a", "", "b"])));
         assert!(list(&mut lists, &[]).is_empty());
+    }
+
+    #[test]
+    fn the_number_of_stored_lists_is_bounded() {
+        let mut lists = NameLists::default();
+        let names: Vec<_> = (0..2 * LISTS_MAX).map(|number| number.to_string()).collect();
+        for name in &names {
+            assert_eq!(list(&mut lists, &[name.as_str()]).join(""), *name);
+        }
+        assert_eq!(lists.0.len(), LISTS_MAX);
     }
 }
