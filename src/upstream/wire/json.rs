@@ -6,12 +6,57 @@
 
 use std::borrow::Cow;
 
-use super::lenient::{Field, FromJson};
 use super::name_lists::NameLists;
 
 /// Error: the text is not JSON (RFC 8259).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) struct JsonError;
+
+/// Conversions from each kind of JSON value. A kind without a conversion is skipped.
+pub(in crate::upstream) trait FromJson: Sized {
+    fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn from_boolean(_: bool) -> Option<Self> {
+        None
+    }
+
+    /// Converts a number, given as text that is exactly equal to it.
+    fn from_number(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        json.skip().map(|()| None)
+    }
+
+    fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        json.skip().map(|()| None)
+    }
+}
+
+/// Content of a field.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(in crate::upstream) enum Field<T> {
+    /// No value, or `null`.
+    #[default]
+    Absent,
+    /// A value of the expected type.
+    Read(T),
+    /// A value of another type.
+    Unreadable,
+}
+
+impl<T> Field<T> {
+    /// Returns the value if it was read.
+    pub(in crate::upstream) fn read(self) -> Option<T> {
+        match self {
+            Self::Read(value) => Some(value),
+            Self::Absent | Self::Unreadable => None,
+        }
+    }
+}
 
 /// A position in a JSON text.
 pub(in crate::upstream) struct JsonReader<'j> {

@@ -7,6 +7,7 @@
 
 use jiff::Timestamp;
 
+pub(in crate::upstream) use super::json::{Field, FromJson};
 use super::json::{JsonError, JsonReader};
 use crate::domain::open_enum::{OpenEnum, OpenValue};
 use crate::domain::timestamps;
@@ -18,52 +19,6 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 /// Maximum number of scopes of one value, and maximum length of a scope. Further or longer ones are skipped.
 const SCOPES_MAX: usize = 1_000;
 const SCOPE_BYTES_MAX: usize = 1024;
-
-/// Conversions from each kind of JSON value. A kind without a conversion is skipped.
-pub(in crate::upstream) trait FromJson: Sized {
-    fn from_text(_: &str) -> Option<Self> {
-        None
-    }
-
-    fn from_boolean(_: bool) -> Option<Self> {
-        None
-    }
-
-    /// Converts a number, given as text that is exactly equal to it.
-    fn from_number(_: &str) -> Option<Self> {
-        None
-    }
-
-    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
-        json.skip().map(|()| None)
-    }
-
-    fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
-        json.skip().map(|()| None)
-    }
-}
-
-/// Content of a field.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(in crate::upstream) enum Field<T> {
-    /// No value, or `null`.
-    #[default]
-    Absent,
-    /// A value of the expected type.
-    Read(T),
-    /// A value of another type.
-    Unreadable,
-}
-
-impl<T> Field<T> {
-    /// Returns the value if it was read.
-    pub(in crate::upstream) fn read(self) -> Option<T> {
-        match self {
-            Self::Read(value) => Some(value),
-            Self::Absent | Self::Unreadable => None,
-        }
-    }
-}
 
 /// An identifier or an enum value: a string, or an integer that an upstream sends without quotes.
 #[derive(Debug, Default)]
