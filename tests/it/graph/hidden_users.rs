@@ -1,5 +1,5 @@
-//! Composio without `user_id` in its responses (`--without-user-id`): users come from the questions, and the filter by
-//! user is probed before it is relied on.
+//! Composio without `user_id` in its responses (`--without-user-id`): an account's user is known only from the filter
+//! of the request, and the filter by user is probed before it is relied on.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ fn account(id: &str, user: &str, age: i64) -> Account {
 
 /// Three users; `ca_1` and `ca_4` are of `user_1`.
 fn rows() -> Vec<Account> {
-    let of = |(index, user): (i64, &str)| account(&format!("ca_{index}"), user, index);
-    (1..).zip(["user_1", "user_2", "user_3", "user_1", "user_2"]).map(of).collect()
+    let to_account = |(index, user): (i64, &str)| account(&format!("ca_{index}"), user, index);
+    (1..).zip(["user_1", "user_2", "user_3", "user_1", "user_2"]).map(to_account).collect()
 }
 
 fn world_over(settings: Settings, wrap_network: impl FnOnce(Network) -> Network + 'static) -> World {
@@ -52,13 +52,13 @@ fn world() -> World {
     world_over(settings(), |network| network)
 }
 
-/// The calls since the last look, with the random user of a probe as `PROBE`.
+/// The calls since the previous use of this function, with the random user of a probe as `PROBE`.
 fn calls(world: &World) -> Vec<String> {
-    let named = |call: String| match call.split_once("switchboard-probe-") {
+    let with_fixed_probe = |call: String| match call.split_once("switchboard-probe-") {
         Some((before, after)) => format!("{before}PROBE{}", after.get(32..).unwrap()),
         None => call,
     };
-    world.calls().into_iter().map(named).collect()
+    world.calls().into_iter().map(with_fixed_probe).collect()
 }
 
 /// The two calls that probe the filter by user.
@@ -73,19 +73,19 @@ async fn data_as(world: &World, caller: Caller, query: &str) -> Value {
     answer["data"].take()
 }
 
-/// A network that passes each response of Composio's lists through `change`, and each query through `ask`.
+/// A network that passes each response of Composio's lists through `change_page`, and each URI through `change_uri`.
 fn changed(
     network: Network,
-    ask: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
-    change: impl Fn(&mut Value) + Clone + Send + Sync + 'static,
+    change_uri: impl Fn(&str) -> String + Clone + Send + Sync + 'static,
+    change_page: impl Fn(&mut Value) + Clone + Send + Sync + 'static,
 ) -> Network {
     BoxCloneSyncService::new(service_fn(move |mut request: http::Request<Bytes>| {
-        let (network, ask, change) = (network.clone(), ask.clone(), change.clone());
+        let (network, change_uri, change_page) = (network.clone(), change_uri.clone(), change_page.clone());
         async move {
-            *request.uri_mut() = ask(&request.uri().to_string()).parse()?;
+            *request.uri_mut() = change_uri(&request.uri().to_string()).parse()?;
             let (mut head, body) = network.oneshot(request).await?.into_parts();
             let mut page: Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
-            change(&mut page);
+            change_page(&mut page);
             head.headers.remove(http::header::CONTENT_LENGTH);
             let body = Full::new(Bytes::from(page.to_string())).map_err(BoxError::from).boxed_unsync();
             Ok::<_, BoxError>(http::Response::from_parts(head, body))

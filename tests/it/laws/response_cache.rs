@@ -24,9 +24,10 @@ const FRESHNESS: &str = "freshness { state fetchedAt refreshDueAt }";
 #[derive(Debug, Clone)]
 enum Step {
     /// Runs one of the requests as one of the callers.
-    Ask(usize, usize),
+    Request(usize, usize),
     /// Runs it on the engine that always executes.
     Execute(usize, usize),
+    /// Lets that many milliseconds pass.
     Pass(u64),
     AddAccount(usize),
     RemoveAccount(usize),
@@ -39,7 +40,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let question = || 0..REQUESTS;
+    let request_index = || 0..REQUESTS;
     let upstream = || prop_oneof![Just(EmulatedUpstream::Leadlex), Just(EmulatedUpstream::Composio)];
     let fault = prop_oneof![
         Just("status=503"),
@@ -51,9 +52,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let milliseconds = prop_oneof![1..2_000_u64, 2_000..40_000_u64, 40_000..200_000_u64];
     let step = prop_oneof![
         // A few requests often, so that responses are cached.
-        30 => (0..3_usize, 0..2_usize).prop_map(|(question, caller)| Step::Ask(question, caller)),
-        30 => (question(), 0..CALLERS).prop_map(|(question, caller)| Step::Ask(question, caller)),
-        4 => (question(), 0..CALLERS).prop_map(|(question, caller)| Step::Execute(question, caller)),
+        30 => (0..3_usize, 0..2_usize).prop_map(|(request_index, caller)| Step::Request(request_index, caller)),
+        30 => (request_index(), 0..CALLERS).prop_map(|(request_index, caller)| Step::Request(request_index, caller)),
+        4 => (request_index(), 0..CALLERS).prop_map(|(request_index, caller)| Step::Execute(request_index, caller)),
         10 => milliseconds.prop_map(Step::Pass),
         2 => any::<usize>().prop_map(Step::AddAccount),
         2 => any::<usize>().prop_map(Step::RemoveAccount),
@@ -77,11 +78,11 @@ const REQUESTS: usize = 20;
 
 /// Every root field and several shapes. Ids and cursors are those of the initial data.
 async fn requests(world: &World) -> [Value; REQUESTS] {
-    let bare = world.operations_that_execute();
-    let begin = "{ providers(first: 2) { nodes { id } } connectedAccounts(first: 3) { nodes { id connectedAccountId } pageInfo { startCursor endCursor } } }";
-    let answer = run(&bare, tenant_a(), &json!({ "query": begin })).await;
-    let begin: Value = serde_json::from_slice(&answer.body).unwrap();
-    let text = |path: &str| at(&begin["data"], path).as_str().unwrap().to_owned();
+    let uncached = world.operations_that_execute();
+    let initial_query = "{ providers(first: 2) { nodes { id } } connectedAccounts(first: 3) { nodes { id connectedAccountId } pageInfo { startCursor endCursor } } }";
+    let response = run(&uncached, tenant_a(), &json!({ "query": initial_query })).await;
+    let initial: Value = serde_json::from_slice(&response.body).unwrap();
+    let text = |path: &str| at(&initial["data"], path).as_str().unwrap().to_owned();
     let (provider, account) = (text("providers.nodes.1.id"), text("connectedAccounts.nodes.0.id"));
     let own_id = text("connectedAccounts.nodes.2.connectedAccountId");
     let (start, end) =
@@ -92,8 +93,8 @@ async fn requests(world: &World) -> [Value; REQUESTS] {
         connectedAccounts(first: $first, last: $last, after: $after, before: $before) {
             edges { cursor node { connectedAccountId } } pageInfo { hasNextPage hasPreviousPage } isComplete
             freshness { state fetchedAt } } }";
-    let one = |query: String| json!({ "query": query });
-    let with = |variables: Value| json!({ "query": page, "variables": variables });
+    let request = |query: String| json!({ "query": query });
+    let page_request = |variables: Value| json!({ "query": page, "variables": variables });
     let with_representations = |of: Value| {
         let query = format!(
             "query ($of: [_Any!]!) {{ _entities(representations: $of) {{ __typename
@@ -103,49 +104,49 @@ async fn requests(world: &World) -> [Value; REQUESTS] {
         json!({ "query": query, "variables": { "of": of } })
     };
     [
-        one(format!("{{ connectedAccounts(first: 4) {{ {accounts} }} }}")),
-        one(format!(
+        request(format!("{{ connectedAccounts(first: 4) {{ {accounts} }} }}")),
+        request(format!(
             "{{ providers {{ nodes {{ name displayName status {FRESHNESS} }} {FRESHNESS} totalCount }} }}"
         )),
-        one(format!(
+        request(format!(
             "{{ providers(first: 20) {{ nodes {{ name connectedAccounts(first: 2) {{ {accounts} totalCount }} }} }} }}"
         )),
-        one(format!(
+        request(format!(
             "{{ connectedAccounts(first: 2) {{ totalCount statusCounts {{ status count }} {FRESHNESS} }} }}"
         )),
-        one(format!(
+        request(format!(
             "{{ connectedAccounts(first: 0) {{ totalCount pageInfo {{ hasNextPage }} {FRESHNESS} }} }}"
         )),
-        with(json!({ "first": 3 })),
-        with(json!({ "last": 7 })),
-        with(json!({ "first": 5, "after": end })),
-        with(json!({ "last": 2, "before": end })),
-        with(json!({ "first": 20, "after": start })),
-        one(format!(
+        page_request(json!({ "first": 3 })),
+        page_request(json!({ "last": 7 })),
+        page_request(json!({ "first": 5, "after": end })),
+        page_request(json!({ "last": 2, "before": end })),
+        page_request(json!({ "first": 20, "after": start })),
+        request(format!(
             "{{ node(id: \"{account}\") {{ ... on ConnectedAccount {{ status {FRESHNESS} providers {{ name }} }} }} }}"
         )),
-        one(format!("{{ nodes(ids: [\"{account}\", \"{toolkit}\", \"{provider}\"]) {{ id }} }}")),
-        one(format!(
+        request(format!("{{ nodes(ids: [\"{account}\", \"{toolkit}\", \"{provider}\"]) {{ id }} }}")),
+        request(format!(
             "{{ provider(id: \"{provider}\") {{ displayName {FRESHNESS} connectedAccounts(last: 1) {{ {accounts} }} }} }}"
         )),
-        one(format!("{{ providersByIds(ids: [\"{provider}\"]) {{ name toolkits {{ slug }} }} }}")),
-        one(format!(
+        request(format!("{{ providersByIds(ids: [\"{provider}\"]) {{ name toolkits {{ slug }} }} }}")),
+        request(format!(
             "{{ connectedAccount(id: \"{own_id}\") {{ alias authConfig {{ connectedAccounts(first: 1) {{ {accounts} }} }} }} }}"
         )),
-        one(format!(
+        request(format!(
             "{{ connectedAccountsByIds(ids: [\"{own_id}\", \"ca_nobody\", \"{account}\"]) {{ id {FRESHNESS} }} }}"
         )),
         with_representations(json!([
             { "__typename": "User", "id": "user_1" }, { "__typename": "Provider", "id": provider }, { "id": "?" },
             { "__typename": "ConnectedAccount", "connectedAccountId": own_id }, { "__typename": "Toolkit", "slug": "gmail" },
         ])),
-        one(format!(
+        request(format!(
             "{{ toolkit(slug: \"gmail\") {{ slug providers {{ name }} connectedAccounts(first: 50) {{ {accounts} }} }} }}"
         )),
-        one(format!(
+        request(format!(
             "{{ toolkitsBySlugs(slugs: [\"slack\", \"github\", \"x\"]) {{ connectedAccounts(first: 3) {{ {accounts} totalCount }} }} }}"
         )),
-        one(format!(
+        request(format!(
             "{{ user(id: \"user_1\") {{ connectedAccounts {{ {accounts} }} }} usersByIds(ids: [\"user_0\", \"user_2\"]) {{ connectedAccounts(first: 1) {{ {accounts} isComplete }} }} }}"
         )),
     ]
@@ -165,24 +166,24 @@ fn world(page_rows: usize) -> World {
 /// Returns the number of responses that were not executed.
 async fn check_cached_responses(steps: Vec<Step>, page_rows: usize) -> usize {
     let world = world(page_rows);
-    let bare = world.operations_that_execute();
+    let uncached = world.operations_that_execute();
     let (requests, callers) = (requests(&world).await, callers());
-    let mut given = 0;
+    let mut cached_responses = 0;
     for (nth, step) in steps.into_iter().enumerate() {
         match step {
-            Step::Ask(question, caller) => {
-                let (question, caller) = (&requests[question], &callers[caller]);
+            Step::Request(request_index, caller) => {
+                let (request, caller) = (&requests[request_index], &callers[caller]);
                 world.executions();
-                let answer = world.run(caller.clone(), question).await;
+                let response = world.run(caller.clone(), request).await;
                 if world.executions() == 0 {
-                    let executed = run(&bare, caller.clone(), question).await;
-                    assert_eq!(answer.body, executed.body, "step {nth}: {question}");
-                    assert_eq!(answer.read_at, executed.read_at);
-                    given += 1;
+                    let executed = run(&uncached, caller.clone(), request).await;
+                    assert_eq!(response.body, executed.body, "step {nth}: {request}");
+                    assert_eq!(response.read_at, executed.read_at);
+                    cached_responses += 1;
                 }
             }
-            Step::Execute(question, caller) => {
-                run(&bare, callers[caller].clone(), &requests[question]).await;
+            Step::Execute(request_index, caller) => {
+                run(&uncached, callers[caller].clone(), &requests[request_index]).await;
             }
             Step::Pass(milliseconds) => world.advance(Duration::from_millis(milliseconds)).await,
             Step::AddAccount(number) => world.sandbox.change_accounts(Tenant::A, |rows| {
@@ -207,22 +208,22 @@ async fn check_cached_responses(steps: Vec<Step>, page_rows: usize) -> usize {
         }
         settle().await;
     }
-    given
+    cached_responses
 }
 
 #[test]
 fn cached_responses_equal_executed_responses() {
-    let given = AtomicUsize::new(0);
+    let cached_responses = AtomicUsize::new(0);
     let config = one_tenth(cases());
     let cases = config.cases as usize;
     let mut runner = TestRunner::new(config);
     let ran = runner.run(&(steps(), prop_oneof![2..9_usize, Just(100)]), |(steps, page_rows)| {
         with_paused_clock(async {
-            given.fetch_add(check_cached_responses(steps, page_rows).await, Ordering::Relaxed);
+            cached_responses.fetch_add(check_cached_responses(steps, page_rows).await, Ordering::Relaxed);
         });
         Ok(())
     });
     ran.unwrap_or_else(|failure| panic!("{failure}"));
-    let given = given.into_inner();
-    assert!(given > cases, "{given} answers in {cases} cases say little");
+    let cached_responses = cached_responses.into_inner();
+    assert!(cached_responses > cases, "{cached_responses} cached responses in {cases} cases are too few");
 }
