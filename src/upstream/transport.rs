@@ -224,15 +224,19 @@ impl Transport {
     /// As [`Self::send`], or the refusal.
     pub(super) async fn fetch<U: Upstream, T, E: Into<BoxError>>(
         &self,
-        ask: UpstreamRequest<'_, U>,
+        upstream_request: UpstreamRequest<'_, U>,
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
-        let limiter = self.limiters.of(ask.credential);
-        let key = limiter.refusal_key(ask.credential.fingerprint().digest(), ask.path, ask.query);
+        let limiter = self.limiters.of(upstream_request.credential);
+        let key = limiter.refusal_key(
+            upstream_request.credential.fingerprint().digest(),
+            upstream_request.path,
+            upstream_request.query,
+        );
         if let Some(refusal) = limiter.refusal(&key) {
             return Err(refusal);
         }
-        self.send(ask, decode).await.inspect_err(|error| limiter.on_failed(key, error))
+        self.send(upstream_request, decode).await.inspect_err(|error| limiter.on_failed(key, error))
     }
 
     /// Sends a request, repeats it if the failure allows that, and decodes the response with `decode`, all before the
@@ -242,17 +246,17 @@ impl Transport {
     /// The last failure of the upstream. If no call was sent, the reason for that.
     pub(super) async fn send<U: Upstream, T, E: Into<BoxError>>(
         &self,
-        ask: UpstreamRequest<'_, U>,
+        upstream_request: UpstreamRequest<'_, U>,
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
-        let limiter = self.limiters.of(ask.credential);
-        let (purpose, deadline) = (ask.purpose, ask.deadline);
-        let request = self.request(ask)?;
+        let limiter = self.limiters.of(upstream_request.credential);
+        let (purpose, deadline) = (upstream_request.purpose, upstream_request.deadline);
+        let request = self.request(upstream_request)?;
         let is_write = request.method() != Method::GET;
         let mut retries = Retries::for_call(&self.settings.retry, limiter.budget(), is_write);
         let (mut last_error, mut attempt): (Option<UpstreamError>, u32) = (None, 0);
         loop {
-            let tried = match limiter.acquire(purpose, deadline).await {
+            let result = match limiter.acquire(purpose, deadline).await {
                 Ok(permit) => {
                     if last_error.is_some() {
                         limiter.on_retry();
@@ -261,13 +265,13 @@ impl Transport {
                     attempt += 1;
                     let mut request = request.clone();
                     call.propagate_to(&mut request);
-                    let read = call.instrument(self.attempt(request, permit, deadline, &decode)).await;
-                    trace(&call, &read);
-                    read
+                    let result = call.instrument(self.attempt(request, permit, deadline, &decode)).await;
+                    trace(&call, &result);
+                    result
                 }
                 Err(held) => Err(held),
             };
-            let failed = match tried {
+            let failed = match result {
                 Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
@@ -294,20 +298,23 @@ impl Transport {
         if request.method() != Method::GET {
             permit.for_write();
         }
-        let (began, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
-        let until = deadline.min(began + timeout);
-        let answered = timeout_at(until, self.call(request, &mut permit, until).boxed()).await;
-        let read = match answered {
+        let (started_at, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
+        let call_deadline = deadline.min(started_at + timeout);
+        let call_result =
+            timeout_at(call_deadline, self.call(request, &mut permit, call_deadline).boxed()).await;
+        let result = match call_result {
             Ok(Ok(UpstreamResponse { headers, body })) => match decode(&body) {
                 Ok(body) => Ok(UpstreamResponse { headers, body }),
                 Err(error) => Err(self.error(UpstreamFailure::BadResponse).caused_by(error)),
             },
             Ok(Err(error)) => Err(error),
-            Err(_elapsed) if until - began < timeout / 2 => return Err(self.error(UpstreamFailure::Timeout)),
+            Err(_elapsed) if call_deadline - started_at < timeout / 2 => {
+                return Err(self.error(UpstreamFailure::Timeout));
+            }
             Err(_elapsed) => Err(self.error(UpstreamFailure::Timeout)),
         };
-        permit.end(read.as_ref().map(|_| ()));
-        read
+        permit.end(result.as_ref().map(|_| ()));
+        result
     }
 
     fn request<U: Upstream>(&self, ask: UpstreamRequest<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
@@ -338,7 +345,7 @@ impl Transport {
         &self,
         request: Request<Bytes>,
         permit: &mut CallPermit,
-        until: Instant,
+        call_deadline: Instant,
     ) -> Result<UpstreamResponse<Bytes>, UpstreamError> {
         let unavailable = |error: BoxError| {
             let (is_closed, is_unsent) =
@@ -364,9 +371,10 @@ impl Transport {
             return Ok(UpstreamResponse { headers: head.headers, body });
         }
         // The status decides the error; the body only adds details, so the wait for it is short.
-        let soon = until.min(Instant::now() + REFUSAL_TIME);
-        let body =
-            timeout_at(soon, self.read(body, REFUSAL_BYTES_MAX)).await.map_or_else(|_| None, Result::ok);
+        let body_deadline = call_deadline.min(Instant::now() + REFUSAL_TIME);
+        let body = timeout_at(body_deadline, self.read(body, REFUSAL_BYTES_MAX))
+            .await
+            .map_or_else(|_| None, Result::ok);
         let body = body.and_then(|body| content_coding::decode(&head.headers, body, REFUSAL_BYTES_MAX).ok());
         let mut refusal = self.refusal(head.status, &head.headers, &body.unwrap_or_default());
         refusal.retry_after = held.or(refusal.retry_after);
