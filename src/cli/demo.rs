@@ -1,8 +1,8 @@
 //! `switchboard demo`: everything in one process, without keys, network or configuration.
 //!
-//! It runs the code of `serve` over its own sandbox, by HTTP. Of the environment it reads only `[log]`, `http.listen` and
-//! `http.cors_origins`, because the API keys for `serve` must not be used by a demo. If it listens on an address that
-//! other machines can reach, clients need the token that it prints.
+//! It runs the code of `serve` over its own sandbox, by HTTP. Of the environment it reads only `[log]`, `http.listen`
+//! and `http.cors_origins`, because the API keys for `serve` must not be used by a demo. If it listens on an address
+//! that other machines can reach, clients need the token that it prints.
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -128,8 +128,8 @@ mod tests {
 
     use super::*;
 
-    /// Settings that are read once at startup: by listeners, caches, upstream clients, the log and exporters. A name that
-    /// ends in `.` stands for all settings of the section.
+    /// Settings that are read once at startup: by listeners, caches, upstream clients, the log and exporters. A name
+    /// that ends in `.` stands for all settings of the section.
     const FIXED: &[&str] = &[
         "auth.mode",
         "cache.",

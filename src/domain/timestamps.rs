@@ -1,4 +1,5 @@
-//! Timestamps as text: RFC 3339 in UTC, the only form that upstreams are known to send and the only one that is returned.
+//! Timestamps as text: RFC 3339 in UTC, the only form that upstreams are known to send and the only one that is
+//! returned.
 //!
 //! Each row has several, and jiff's parser and printer, which know many more forms, take about ten times as long. Other
 //! forms are left to them, so the result is the same.

@@ -249,8 +249,8 @@ impl OperationEngine {
             resolved.record_in_trace();
         }
         let PendingOperation { request, document, .. } = &pending;
-        // Only ADMINs may see the upstream calls of a request. A request for them bypasses the response cache, because a
-        // cached response makes no calls.
+        // Only ADMINs may see the upstream calls of a request. A request for them bypasses the response cache, because
+        // a cached response makes no calls.
         let traces_calls = request.requests_call_trace() && caller.view().is_full();
         let key = if traces_calls { None } else { ResponseKey::of(&document.text, request, &caller) };
         let key = key.map(Arc::new);

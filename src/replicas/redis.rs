@@ -6,8 +6,8 @@
 //! replies. [`connection`] manages the shared one, and [`probe`] checks a server for `switchboard check`.
 //!
 //! Each command runs in its own task. If its caller has timed out, the task still receives the response. It shows that
-//! the connection is slow but not dead; otherwise [`SharedConnection`] would replace it. The server's error texts are discarded, because they can quote keys; the client library
-//! is built without logging.
+//! the connection is slow but not dead; otherwise [`SharedConnection`] would replace it. The server's error texts are
+//! discarded, because they can quote keys; the client library is built without logging.
 //!
 //! Rejected: the library's `ConnectionManager`. It caches a refused password forever, and it uses a dead connection
 //! until the kernel closes it, after a quarter of an hour.

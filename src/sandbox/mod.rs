@@ -1,9 +1,9 @@
 //! The sandbox: an emulation of both upstream REST APIs for the demo and for tests.
 //!
-//! [`Sandbox::router`] is the entry point: an axum [`Router`] that tests call without a socket, with their own clock
-//! and under Tokio's paused time. It follows docs/upstreams.md and imports nothing from Switchboard, because a shared
-//! type would hide the same mistake on both sides. Rejected: recorded responses. They cannot filter, page, run out of
-//! quota or fail on demand.
+//! [`Sandbox::router`] is the entry point: an axum [`Router`](axum::Router) that tests call without a socket, with
+//! their own clock and under Tokio's paused time. It follows docs/upstreams.md and imports nothing from Switchboard,
+//! because a shared type would hide the same mistake on both sides. Rejected: recorded responses. They cannot filter,
+//! page, run out of quota or fail on demand.
 //!
 //! A request passes `middleware` (logging, delay, faults), then `leadlex` or `composio` (key, quota, parameters), then
 //! `pages`, `item` and `state`. The data come from `tenants`, `seed_data`, `accounts` and `data/`. Two keys return the

@@ -70,7 +70,8 @@ impl Sandbox {
         self.inner.faults.set_standing(upstream, fault);
     }
 
-    /// Enables or disables schema drift: new fields and enum values, missing optional fields, one unusable row per page.
+    /// Enables or disables schema drift: new fields and enum values, missing optional fields, one unusable row per
+    /// page.
     pub fn set_drift(&self, on: bool) {
         self.inner.drift.store(on, Ordering::Relaxed);
     }

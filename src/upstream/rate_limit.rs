@@ -32,8 +32,8 @@ pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
     if let Some(wait) = retry_after(headers, local_now) {
         return Some(wait);
     }
-    // The headers describe the daily limit. If calls remain in it, the 429 came from the limit per minute, for which there
-    // is no header. The daily reset would be far too long a wait.
+    // The headers describe the daily limit. If calls remain in it, the 429 came from the limit per minute, for which
+    // there is no header. The daily reset would be far too long a wait.
     if remaining(headers).is_some_and(|left| left > 0) {
         return None;
     }
@@ -150,7 +150,8 @@ fn read_window(text: &str) -> Option<Duration> {
     Some(length).filter(|length| !length.is_zero() && *length <= WAIT_MAX)
 }
 
-/// Returns the wait, at least one second: a time in the past becomes one second. `None` if the wait is implausibly long.
+/// Returns the wait, at least one second: a time in the past becomes one second. `None` if the wait is implausibly
+/// long.
 fn at_least_a_second(wait: SignedDuration) -> Option<Duration> {
     let wait = wait.max(SignedDuration::from_secs(1));
     Duration::try_from(wait).ok().filter(|wait| *wait <= WAIT_MAX)

@@ -79,8 +79,9 @@ impl PageFetcher {
     fn drop_disallowed(&self, scan: &Scan, page: &mut AccountPage) {
         let before = page.items.len();
         let names_users = page.names_users;
-        // If the response names no users, the user filter is not checked again: `attribute` has probed that the upstream
-        // applies it, and in the lists that need users each row now has one. The view hides a member's rows without one.
+        // If the response names no users, the user filter is not checked again: `attribute` has probed that the
+        // upstream applies it, and in the lists that need users each row now has one. The view hides a member's rows
+        // without one.
         page.items.retain(|account| match names_users {
             true => scan.admits(account),
             false => scan.admits_ignoring_user(account),
@@ -91,8 +92,8 @@ impl PageFetcher {
             page.total_items = None;
             let mut problems = Problems::none(UpstreamName::Composio);
             let count = u64::try_from(rows).unwrap_or(u64::MAX);
-            // The client has already counted the page's other problems in the metrics, so only this one is counted here.
-            // The response reports all problems of the page.
+            // The client has already counted the page's other problems in the metrics, so only this one is counted
+            // here. The response reports all problems of the page.
             for noted in [&mut problems, &mut page.problems] {
                 noted.note(ProblemLocation::SEVERAL_ROWS, ProblemRule::NotInFilter, count);
             }
@@ -107,8 +108,8 @@ fn drop_recently_pending(scan: &Scan, mut page: Page, is_first: bool, now: Times
     let Some(abandoned_after) = scan.key.filter.pending_longer_than else { return page };
     let rules = HealthRules { abandoned_after, sync_stale_after: None };
     let before = page.items.len();
-    // The filter admits only pending, failed and expired accounts, all of which need attention, except that a pending one
-    // does so only when it is abandoned.
+    // The filter admits only pending, failed and expired accounts, all of which need attention, except that a pending
+    // one does so only when it is abandoned.
     page.items.retain(|account| rules.evaluate_account(account, now).needs_attention);
     page.rows_filtered_out = before - page.items.len();
     let is_whole = is_first && page.is_last() && page.rows_rejected() == 0;

@@ -13,7 +13,7 @@ pub(crate) struct TieRun {
     /// Timestamp of the run; `None` before the first row that has one.
     micros: Option<i64>,
     ties: Ties,
-    /// The last rows, whatever their times.
+    /// The last rows, with any times.
     recent: VecDeque<RecentRow>,
     /// Whether the last of them belongs to the run, and not yet to `ties`.
     is_last_of_run: bool,

@@ -1,8 +1,8 @@
 //! A reader of JSON text that decodes what its caller asks for, and skips the rest unread.
 //!
-//! [`read`] is the entry point; `lenient` adds the types of fields. If a name occurs twice in an object, the last value is
-//! used, as in JavaScript and Python. Rejected: serde_json with derived types. It ends at a lone surrogate, at a number
-//! beyond a double and at a repeated name, so that such a text had to be repaired and decoded again.
+//! [`read`] is the entry point; `lenient` adds the types of fields. If a name occurs twice in an object, the last value
+//! is used, as in JavaScript and Python. Rejected: serde_json with derived types. It ends at a lone surrogate, at a
+//! number beyond a double and at a repeated name, so that such a text had to be repaired and decoded again.
 
 use std::borrow::Cow;
 
@@ -301,16 +301,17 @@ impl<'j> JsonReader<'j> {
     }
 }
 
-/// Returns the number of bytes before the first that a string cannot contain as it is: a quotation mark, a backslash or a
-/// control character. Compares eight bytes at once.
+/// Returns the number of bytes before the first that a string cannot contain as it is: a quotation mark, a backslash or
+/// a control character. Compares eight bytes at once.
 fn run_length(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let (chunks, rest) = bytes.as_chunks::<8>();
     let mut length = 0;
     for chunk in chunks {
         let word = u64::from_le_bytes(*chunk);
-        // The high bit of each byte that is below a bound; the lowest one is exact, as a borrow only reaches higher bytes.
-        // Of the bytes with their second bit flipped, control characters and the quotation mark are those below 0x21.
+        // The high bit of each byte that is below a bound; the lowest one is exact, as a borrow only reaches higher
+        // bytes. Of the bytes with their second bit flipped, control characters and the quotation mark are those below
+        // 0x21.
         let (flipped, against) = (word ^ (ONES * 2), word ^ (ONES * 0x5c));
         let is_below = flipped.wrapping_sub(ONES * 0x21) & !flipped;
         let is_backslash = against.wrapping_sub(ONES) & !against;

@@ -1,9 +1,9 @@
 //! Lenient fields: each is absent, read, or unreadable.
 //!
-//! A [`FromJson`] type defines which kinds of JSON values it accepts. [`JsonReader::field`] skips every other kind unread.
-//! Decoding therefore does not stop at the first mismatch, as serde otherwise would. The code that builds the domain value
-//! decides the effect of an unreadable field, and knows its location. Rejected: untagged enums. They first build every
-//! value that they inspect, including secrets.
+//! A [`FromJson`] type defines which kinds of JSON values it accepts. [`JsonReader::field`] skips every other kind
+//! unread. Decoding therefore does not stop at the first mismatch, as serde otherwise would. The code that builds the
+//! domain value decides the effect of an unreadable field, and knows its location. Rejected: untagged enums. They first
+//! build every value that they inspect, including secrets.
 
 use jiff::Timestamp;
 

@@ -1,9 +1,8 @@
 //! Decoders of the upstreams' JSON, by allow-list and item by item.
 //!
-//! Fields that are not named here are skipped by the reader ([`json`]) and never stored: there is no `Value` and no map of
-//! values. An unreadable item is a counted, located problem and does not make the page unreadable
-//! ([`rows`]). An unreadable value makes only itself unreadable ([`lenient`]). Errors have no text, because it could quote a
-//! value.
+//! Fields that are not named here are skipped by the reader ([`json`]) and never stored: there is no `Value` and no map
+//! of values. An unreadable item is a counted, located problem and does not make the page unreadable ([`rows`]). An
+//! unreadable value makes only itself unreadable ([`lenient`]). Errors have no text, because it could quote a value.
 
 pub(super) mod account_writes;
 pub(super) mod accounts;

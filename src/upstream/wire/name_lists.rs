@@ -8,7 +8,8 @@ const END: char = '\n';
 /// Maximum number of lists that are compared, as an upstream can send many different ones.
 const LISTS_MAX: usize = 32;
 
-/// Distinct names in the order in which they were added, as one text: it needs one piece of memory for any number of names.
+/// Distinct names in the order in which they were added, as one text: it needs one piece of memory for any number of
+/// names.
 #[derive(Default)]
 pub(super) struct NameText {
     text: String,
