@@ -19,6 +19,7 @@ use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::account_lists::AccountLists;
 use crate::loaders::lists::by_id::AccountsById;
 use crate::loaders::lists::providers::Providers;
+use crate::loaders::toolkits::Toolkits;
 use crate::operation::OperationEngine;
 use crate::replicas::Replicas;
 use crate::replicas::redis::RedisStore;
@@ -77,11 +78,13 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone(), forget);
     let actions = AccountActions::new(config.actions.clone(), replicas);
     let ids = config.ids.key();
+    let toolkits = Arc::new(Toolkits::new(accounts.clone(), &composio));
     let lists = Arc::new(AccountLists::new(accounts, config.lists.clone(), composio, ids.clone()));
     let sources = DataSources {
         providers: Arc::new(Providers::new(providers, leadlex, ids, &config.toolkits.expected)),
         accounts_by_id: Arc::new(AccountsById::new(Arc::clone(&lists))),
         lists,
+        toolkits,
         health: config.health.rules(),
         batch_sizes: Arc::default(),
     };

@@ -17,6 +17,7 @@ use super::sources::{SettingValues, nested_table};
 pub(super) const RELOADABLE: &[&str] = &[
     "http.graphiql",
     "http.example",
+    "http.image_origins",
     "http.body_limit_bytes",
     "http.body_timeout_ms",
     "http.cors_origins",

@@ -102,7 +102,7 @@ impl ProblemLocation {
 }
 
 /// The fields that a problem can be located at, besides the settings of a connection.
-const FIELDS: [&str; 46] = [
+const FIELDS: [&str; 51] = [
     "",
     "account_id",
     "alias",
@@ -127,9 +127,14 @@ const FIELDS: [&str; 46] = [
     "id",
     "is_disabled",
     "last_sync_at",
+    "meta",
+    "meta.categories",
+    "meta.description",
+    "meta.logo",
     "name",
     "next_cursor",
     "scopes",
+    "slug",
     "state",
     "state.authScheme",
     "state.val",

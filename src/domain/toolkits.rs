@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::input::{BadInput, BadInputReason};
 use super::providers::Provider;
@@ -60,6 +60,30 @@ impl ToolkitSlug {
 fn is_well_formed(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// A toolkit as Composio's catalogue describes it.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolkitDetails {
+    /// Its name for people, such as `Google Calendar`.
+    pub name: Option<Box<str>>,
+    /// The https URL of its logo.
+    pub logo_url: Option<Box<str>>,
+    /// The names of its categories.
+    pub categories: Vec<Box<str>>,
+    /// What the service is.
+    pub description: Option<Box<str>>,
+}
+
+impl ToolkitDetails {
+    /// Approximate memory use in bytes.
+    #[must_use]
+    pub fn weight_bytes(&self) -> usize {
+        let texts = [&self.name, &self.logo_url, &self.description].into_iter().flatten();
+        let bytes = texts.chain(&self.categories).map(|text| text.len() + size_of::<Box<str>>());
+        size_of::<Self>() + bytes.sum::<usize>()
+    }
 }
 
 /// Maximum number of toolkits of one provider: the length that the cost of such a list is computed with.

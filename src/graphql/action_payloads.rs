@@ -101,153 +101,107 @@ impl Payload {
     }
 }
 
-pub(super) struct CreateConnectLinkPayload(pub(super) Payload);
+/// Declares the payload of a mutation: fields of its own between those that all payloads have.
+macro_rules! payload {
+    ($(#[$about:meta])* $payload:ident { $($own:tt)* } $(#[$account:meta])* connected_account) => {
+        pub(super) struct $payload(pub(super) Payload);
 
-/// The result of `createConnectLink`.
-#[Object]
-impl CreateConnectLinkPayload {
-    async fn client_mutation_id(&self) -> Option<&str> {
-        self.0.client_mutation_id.as_deref()
+        $(#[$about])*
+        #[Object]
+        impl $payload {
+            async fn client_mutation_id(&self) -> Option<&str> {
+                self.0.client_mutation_id.as_deref()
+            }
+
+            $($own)*
+
+            $(#[$account])*
+            async fn connected_account(&self, ctx: &Context<'_>) -> Account {
+                self.0.account(ctx).await
+            }
+
+            async fn user_errors(&self) -> Vec<UserError> {
+                self.0.user_errors()
+            }
+        }
+    };
+}
+
+payload! {
+    /// The result of `createConnectLink`.
+    CreateConnectLinkPayload {
+        /// The sign-in page. Only for the end user who connects: anyone who opens it can connect an account.
+        async fn redirect_url(&self) -> Option<&str> {
+            self.0.redirect_url()
+        }
+
+        /// The end of the sign-in page's validity.
+        async fn expires_at(&self) -> Option<DateTime> {
+            self.0.expires_at()
+        }
     }
-
-    /// The sign-in page. Only for the end user who connects: anyone who opens it can connect an account.
-    async fn redirect_url(&self) -> Option<&str> {
-        self.0.redirect_url()
-    }
-
-    /// The end of the sign-in page's validity.
-    async fn expires_at(&self) -> Option<DateTime> {
-        self.0.expires_at()
-    }
-
     /// The new account.
-    async fn connected_account(&self, ctx: &Context<'_>) -> Account {
-        self.0.account(ctx).await
-    }
-
-    async fn user_errors(&self) -> Vec<UserError> {
-        self.0.user_errors()
-    }
+    connected_account
 }
 
-pub(super) struct ReconnectAccountPayload(pub(super) Payload);
+payload! {
+    /// The result of `reconnectAccount`.
+    ReconnectAccountPayload {
+        /// The sign-in page. Only for the end user who connects: anyone who opens it can connect an account.
+        async fn redirect_url(&self) -> Option<&str> {
+            self.0.redirect_url()
+        }
 
-/// The result of `reconnectAccount`.
-#[Object]
-impl ReconnectAccountPayload {
-    async fn client_mutation_id(&self) -> Option<&str> {
-        self.0.client_mutation_id.as_deref()
+        /// The end of the sign-in page's validity.
+        async fn expires_at(&self) -> Option<DateTime> {
+            self.0.expires_at()
+        }
+
+        /// The old account, which remains until it is removed.
+        async fn replaced_account(&self, ctx: &Context<'_>) -> Account {
+            account(ctx, self.0.result.replaced.clone()?).await
+        }
     }
-
-    /// The sign-in page. Only for the end user who connects: anyone who opens it can connect an account.
-    async fn redirect_url(&self) -> Option<&str> {
-        self.0.redirect_url()
-    }
-
-    /// The end of the sign-in page's validity.
-    async fn expires_at(&self) -> Option<DateTime> {
-        self.0.expires_at()
-    }
-
     /// The new account.
-    async fn connected_account(&self, ctx: &Context<'_>) -> Account {
-        self.0.account(ctx).await
-    }
-
-    /// The old account, which remains until it is removed.
-    async fn replaced_account(&self, ctx: &Context<'_>) -> Account {
-        account(ctx, self.0.result.replaced.clone()?).await
-    }
-
-    async fn user_errors(&self) -> Vec<UserError> {
-        self.0.user_errors()
-    }
+    connected_account
 }
 
-pub(super) struct SetAccountEnabledPayload(pub(super) Payload);
-
-/// The result of `setAccountEnabled`.
-#[Object]
-impl SetAccountEnabledPayload {
-    async fn client_mutation_id(&self) -> Option<&str> {
-        self.0.client_mutation_id.as_deref()
-    }
-
+payload! {
+    /// The result of `setAccountEnabled`.
+    SetAccountEnabledPayload {}
     /// The account as it is afterwards.
-    async fn connected_account(&self, ctx: &Context<'_>) -> Account {
-        self.0.account(ctx).await
-    }
-
-    async fn user_errors(&self) -> Vec<UserError> {
-        self.0.user_errors()
-    }
+    connected_account
 }
 
-pub(super) struct RenameAccountPayload(pub(super) Payload);
-
-/// The result of `renameAccount`.
-#[Object]
-impl RenameAccountPayload {
-    async fn client_mutation_id(&self) -> Option<&str> {
-        self.0.client_mutation_id.as_deref()
-    }
-
+payload! {
+    /// The result of `renameAccount`.
+    RenameAccountPayload {}
     /// The account as it is afterwards.
-    async fn connected_account(&self, ctx: &Context<'_>) -> Account {
-        self.0.account(ctx).await
-    }
-
-    async fn user_errors(&self) -> Vec<UserError> {
-        self.0.user_errors()
-    }
+    connected_account
 }
 
-pub(super) struct RevokeAccountPayload(pub(super) Payload);
-
-/// The result of `revokeAccount`.
-#[Object]
-impl RevokeAccountPayload {
-    async fn client_mutation_id(&self) -> Option<&str> {
-        self.0.client_mutation_id.as_deref()
+payload! {
+    /// The result of `revokeAccount`.
+    RevokeAccountPayload {
+        /// The kinds of credentials that were revoked, as Composio names them: `access_token`, `refresh_token`,
+        /// `credential`. Empty if they were revoked before; null if Composio did not confirm the action.
+        async fn revoked_tokens(&self) -> Option<Vec<&str>> {
+            let kinds = self.0.result.revoked_tokens.as_ref()?;
+            Some(kinds.iter().map(AsRef::as_ref).collect())
+        }
     }
-
-    /// The kinds of credentials that were revoked, as Composio names them: `access_token`, `refresh_token`,
-    /// `credential`. Empty if they were revoked before; null if Composio did not confirm the action.
-    async fn revoked_tokens(&self) -> Option<Vec<&str>> {
-        let kinds = self.0.result.revoked_tokens.as_ref()?;
-        Some(kinds.iter().map(AsRef::as_ref).collect())
-    }
-
     /// The account as it is afterwards.
-    async fn connected_account(&self, ctx: &Context<'_>) -> Account {
-        self.0.account(ctx).await
-    }
-
-    async fn user_errors(&self) -> Vec<UserError> {
-        self.0.user_errors()
-    }
+    connected_account
 }
 
-pub(super) struct RemoveAccountPayload(pub(super) Payload);
-
-/// The result of `removeAccount`.
-#[Object]
-impl RemoveAccountPayload {
-    async fn client_mutation_id(&self) -> Option<&str> {
-        self.0.client_mutation_id.as_deref()
+payload! {
+    /// The result of `removeAccount`.
+    RemoveAccountPayload {
+        /// The global ID of the removed account; null if it was not removed.
+        async fn removed_account_id(&self) -> Option<ID> {
+            Some(GlobalId::Account(self.0.result.removed.clone()?).encode().into())
+        }
     }
-
-    /// The global ID of the removed account; null if it was not removed.
-    async fn removed_account_id(&self) -> Option<ID> {
-        Some(GlobalId::Account(self.0.result.removed.clone()?).encode().into())
-    }
-
     /// The account, if it still exists.
-    async fn connected_account(&self, ctx: &Context<'_>) -> Account {
-        self.0.account(ctx).await
-    }
-
-    async fn user_errors(&self) -> Vec<UserError> {
-        self.0.user_errors()
-    }
+    connected_account
 }

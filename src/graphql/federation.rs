@@ -116,12 +116,13 @@ const UPSTREAM_FIELD_COST: i32 = 10;
 
 /// Fields that cause calls without returning upstream objects, or more than one call, and the number of their calls. It
 /// is an estimate where the number varies. Counts by status take eight calls.
-const CALLS: [(&str, &str, i32); 12] = [
+const CALLS: [(&str, &str, i32); 13] = [
     ("ConnectedAccountConnection", "totalCount", 1),
     ("ConnectedAccountConnection", "statusCounts", 8),
     ("IntegrationHealth", "providerCounts", 1),
     ("IntegrationHealth", "accountCounts", 8),
     ("Provider", "disagreement", 2),
+    ("Toolkit", "name", 1),
     ("Mutation", "refresh", 2),
     ("Mutation", "createConnectLink", 1),
     ("Mutation", "reconnectAccount", 2),

@@ -10,9 +10,10 @@ use std::hash::Hash;
 use super::errors::FieldError;
 use super::graph_parts::{GraphParts, SchemaTexts};
 use crate::domain::accounts::SharedAccount;
+use crate::domain::actions::Action;
 use crate::domain::caller::Caller;
 use crate::domain::input::{BadInput, BadInputReason};
-use crate::domain::toolkits::ToolkitMapping;
+use crate::domain::toolkits::{ToolkitDetails, ToolkitMapping, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
 use crate::loaders::actions::ActionContext;
 use crate::loaders::actions::outcome::{ActionError, ActionResult};
@@ -23,7 +24,7 @@ use crate::loaders::lists::counts::Counts;
 use crate::loaders::lists::providers::ProviderList;
 use crate::loaders::lists::slice::Slice;
 use crate::loaders::loader::{
-    AccountByIdKey, AccountsKey, CountKey, OperationLoader, ProviderListKey, loader,
+    AccountByIdKey, AccountsKey, CountKey, OperationLoader, ProviderListKey, ToolkitDetailsKey, loader,
 };
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::stats::OperationStats;
@@ -101,6 +102,14 @@ impl OperationContext {
         Ok(self.load(AccountByIdKey(id), UpstreamName::Composio).await??)
     }
 
+    /// Loads a toolkit's name, logo, categories and description.
+    pub(super) async fn toolkit_details(
+        &self,
+        slug: ToolkitSlug,
+    ) -> Result<Option<Arc<ToolkitDetails>>, FieldError> {
+        Ok(self.load(ToolkitDetailsKey(slug), UpstreamName::Composio).await??)
+    }
+
     /// Loads a page of a parent's accounts.
     pub(super) async fn accounts(&self, key: AccountsKey) -> Result<Arc<Slice>, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
@@ -109,6 +118,11 @@ impl OperationContext {
     /// Loads the number of accounts of a parent.
     pub(super) async fn counts(&self, key: CountKey) -> Result<Counts, FieldError> {
         Ok(self.load(key, UpstreamName::Composio).await??)
+    }
+
+    /// Returns the actions that the caller may take.
+    pub(super) fn allowed_actions(&self) -> Vec<Action> {
+        self.parts.actions.allowed(&self.caller)
     }
 
     /// Runs an action on an account.

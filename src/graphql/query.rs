@@ -130,7 +130,8 @@ impl Query {
 
     /// The caller of this request.
     async fn viewer(&self, ctx: &Context<'_>) -> Viewer {
-        Viewer::of(operation(ctx).caller())
+        let operation = operation(ctx);
+        Viewer::of(operation.caller(), operation.allowed_actions())
     }
 
     /// The state of both upstream APIs as observed by Switchboard. Never fails and takes no upstream call.

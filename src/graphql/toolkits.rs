@@ -14,7 +14,7 @@ use super::providers::Provider;
 use crate::domain::global_id::GlobalId;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::page::PageArguments;
-use crate::domain::toolkits::ToolkitSlug;
+use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
 use crate::loaders::cache::freshness::Cached;
 use crate::loaders::lists::parent::Parent;
 
@@ -28,6 +28,24 @@ impl Toolkit {
             BadInput::new(BadInputReason::BadSlug, message)
         };
         Parent::toolkits([&self.0]).map_err(unusable)
+    }
+
+    /// Returns Composio's data about the toolkit; `None` if it has none.
+    async fn details(&self, ctx: &Context<'_>) -> Option<Result<Arc<ToolkitDetails>, FieldError>> {
+        // A malformed slug could make Composio refuse the call for all toolkits.
+        if !self.0.is_well_formed() {
+            return None;
+        }
+        operation(ctx).toolkit_details(self.0.clone()).await.transpose()
+    }
+
+    async fn text(
+        &self,
+        ctx: &Context<'_>,
+        of: impl FnOnce(&ToolkitDetails) -> Option<&str>,
+    ) -> Option<Result<String, FieldError>> {
+        let details = self.details(ctx).await?;
+        details.map(|details| of(&details).map(str::to_owned)).transpose()
     }
 }
 
@@ -59,6 +77,28 @@ object_type! {
 
         /// The slug in lower case, such as `gmail` or `googlecalendar`.
         slug: &str = slug.as_str();
+
+        /// The name of the service, such as `Google Calendar`. Null if Composio does not have the toolkit. One upstream
+        /// call reads `name`, `logoUrl`, `categories` and `description` of all toolkits. They are cached for hours.
+        async fn name(&self, ctx: &Context<'_>) -> Option<Result<String, FieldError>> {
+            self.text(ctx, |details| details.name.as_deref()).await
+        }
+
+        /// The https URL of the logo at Composio. A page needs its origin in its content security policy.
+        async fn logo_url(&self, ctx: &Context<'_>) -> Option<Result<String, FieldError>> {
+            self.text(ctx, |details| details.logo_url.as_deref()).await
+        }
+
+        /// The names of the categories, such as `scheduling & booking`.
+        async fn categories(&self, ctx: &Context<'_>) -> Option<Result<Vec<String>, FieldError>> {
+            let details = self.details(ctx).await?;
+            Some(details.map(|details| details.categories.iter().map(ToString::to_string).collect()))
+        }
+
+        /// What the service is.
+        async fn description(&self, ctx: &Context<'_>) -> Option<Result<String, FieldError>> {
+            self.text(ctx, |details| details.description.as_deref()).await
+        }
 
         /// The workspace integrations that correspond to this toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {

@@ -3,6 +3,7 @@
 use async_graphql::{Enum, SimpleObject};
 
 use super::users::User;
+use crate::domain::actions;
 use crate::domain::caller::Caller;
 use crate::domain::role::Role;
 
@@ -15,6 +16,24 @@ pub(super) enum ViewerRole {
     Member,
 }
 
+/// An action on connected accounts.
+#[derive(Enum, Clone, Copy, PartialEq, Eq)]
+#[graphql(remote = "actions::Action")]
+pub(super) enum AccountAction {
+    /// `createConnectLink`
+    Connect,
+    /// `reconnectAccount`
+    Reconnect,
+    /// `setAccountEnabled`
+    Enable,
+    /// `renameAccount`
+    Rename,
+    /// `revokeAccount`
+    Revoke,
+    /// `removeAccount`
+    Remove,
+}
+
 /// The caller of this request.
 #[derive(SimpleObject)]
 pub(super) struct Viewer {
@@ -23,14 +42,17 @@ pub(super) struct Viewer {
     role: ViewerRole,
     /// The end user that the caller is limited to, if any.
     user: Option<User>,
+    /// The actions that the caller may take on the accounts it sees. Empty if actions are switched off.
+    actions: Vec<AccountAction>,
 }
 
 impl Viewer {
-    pub(super) fn of(caller: &Caller) -> Self {
+    pub(super) fn of(caller: &Caller, actions: Vec<actions::Action>) -> Self {
         let (role, user) = match &caller.role {
             Role::Admin => (ViewerRole::Admin, None),
             Role::Member(id) => (ViewerRole::Member, Some(User::new(id.as_str()))),
         };
-        Self { name: caller.name.to_string(), role, user }
+        let actions = actions.into_iter().map(Into::into).collect();
+        Self { name: caller.name.to_string(), role, user, actions }
     }
 }

@@ -66,13 +66,10 @@ fn not_found() -> Response {
 
 /// Returns the response with headers that keep a browser from loading, guessing or disclosing more than `policy`
 /// allows.
-pub(super) async fn with_security_headers(policy: &'static str, mut response: Response) -> Response {
-    let security_headers = [
-        (CONTENT_SECURITY_POLICY, policy),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (REFERRER_POLICY, "no-referrer"),
-        (X_FRAME_OPTIONS, "DENY"),
-    ];
+pub(super) async fn with_security_headers(policy: HeaderValue, mut response: Response) -> Response {
+    let security_headers =
+        [(X_CONTENT_TYPE_OPTIONS, "nosniff"), (REFERRER_POLICY, "no-referrer"), (X_FRAME_OPTIONS, "DENY")];
+    response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     response
         .headers_mut()
         .extend(security_headers.map(|(name, value)| (name, HeaderValue::from_static(value))));

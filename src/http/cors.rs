@@ -1,4 +1,5 @@
-//! CORS: the allow-list of origins whose pages may send requests from a browser; empty by default (Fetch standard).
+//! CORS: the allow-list of origins whose pages may send requests from a browser; empty by default (Fetch standard). A second
+//! list of the same form has the origins of images in a content security policy.
 //!
 //! Pages authenticate by headers that they set themselves, never by cookies. CORS credentials are therefore not
 //! allowed, and a page can send only keys that it has. `*` is not supported, because then every page could send
@@ -33,7 +34,7 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     match text {
         "*" => {
             return Err(
-                "`*` would allow every page. List each origin, or leave it empty to allow none".to_owned()
+                "`*` would allow every site. List each origin, or leave it empty to allow none".to_owned()
             );
         }
         "null" => {
@@ -52,6 +53,11 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
     if spelt != text {
         return Err(format!("`{text}` is not spelled as browsers send it. Use `{spelt}`"));
     }
+    // A host can contain a semicolon, which would end a directive of a content security policy.
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":/.-_[]".contains(&byte));
+    if !is_plain {
+        return Err(format!("`{text}` has characters that no host name has. Remove them"));
+    }
     HeaderValue::from_str(text).map_err(|_| format!("`{text}` is not an origin"))
 }
 
@@ -61,6 +67,13 @@ impl AllowedOrigins {
         // With several `Origin` headers, a proxy may have checked a different one.
         let mut origins = headers.get_all(ORIGIN).into_iter();
         matches!((origins.next(), origins.next()), (Some(origin), None) if self.0.contains(origin))
+    }
+
+    /// Returns a content security policy whose last directive is a list of sources, with these origins added to it.
+    pub(super) fn appended_to(&self, policy: &'static str) -> HeaderValue {
+        let origins = self.0.iter().map(|origin| origin.as_bytes());
+        let sources: Vec<_> = std::iter::once(policy.as_bytes()).chain(origins).collect();
+        HeaderValue::from_bytes(&sources.join(&b' ')).unwrap_or(HeaderValue::from_static(policy))
     }
 
     /// Returns the layer that answers preflights and marks responses; `None` if no origin is allowed.
@@ -99,13 +112,14 @@ mod tests {
     #[test]
     fn invalid_origins_are_refused_with_a_correction() {
         for (text, part) in [
-            ("*", "every page"),
+            ("*", "every site"),
             ("*", "leave it empty"),
             ("null", "sandboxed"),
             ("app.example.com", "Give scheme, host and port"),
             ("https://app.example.com/", "Use `https://app.example.com`"),
             ("https://App.example.com:443", "Use `https://app.example.com`"),
             ("ftp://app.example.com", "not an origin"),
+            ("https://app;script-src", "no host name has"),
         ] {
             let refused = read(text).unwrap_err();
             assert!(refused.contains(part), "{text}: {refused}");

@@ -13,6 +13,7 @@ use axum::routing::get;
 use rust_embed::RustEmbed;
 
 use super::bundle;
+use super::cors::AllowedOrigins;
 
 /// The built page.
 #[derive(RustEmbed)]
@@ -20,21 +21,24 @@ use super::bundle;
 #[allow_missing = true]
 struct Bundle;
 
-/// The content security policy: only the page's own files and this server's graph, also by WebSocket (CSP 3).
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; \
-    connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+/// The content security policy, up to the origins of images: only the page's own files and this server's graph, also by
+/// WebSocket (CSP 3).
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; connect-src 'self'; \
+    frame-ancestors 'none'; base-uri 'none'; form-action 'none'; img-src 'self'";
 
-/// Returns the routes of the page; empty if it was not built. The caller decides whether to mount them.
-pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+/// Returns the routes of the page; empty if it was not built. The caller decides whether to mount them. The page may
+/// load images, the logos of services, from `image_origins` only.
+pub(super) fn routes<S: Clone + Send + Sync + 'static>(image_origins: &AllowedOrigins) -> Router<S> {
     if Bundle::get(&format!("{}.gz", bundle::PAGE)).is_none() {
         return Router::new();
     }
+    let policy = image_origins.appended_to(POLICY);
     Router::new()
         .route("/example", get(async |headers: HeaderMap| bundle::page::<Bundle>(&headers)))
         // The page's links are relative to `/example`, one level up.
         .route("/example/", get(async || Redirect::permanent("../example")))
         .route("/example/{file}", get(file))
-        .route_layer(map_response(|response| bundle::with_security_headers(POLICY, response)))
+        .route_layer(map_response(move |response| bundle::with_security_headers(policy.clone(), response)))
 }
 
 async fn file(Path(name): Path<String>, headers: HeaderMap) -> Response {

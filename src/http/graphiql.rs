@@ -6,7 +6,7 @@
 use axum::Router;
 use axum::extract::Path;
 use axum::http::header::{ACCEPT, VARY};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -29,10 +29,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 /// Returns the routes of GraphiQL: `/` for clients that accept HTML, and `/graphiql/{file}`. The caller decides whether
 /// to mount them.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    Router::new()
-        .route("/", get(page))
-        .route("/graphiql/{file}", get(asset))
-        .route_layer(map_response(|response| bundle::with_security_headers(POLICY, response)))
+    Router::new().route("/", get(page)).route("/graphiql/{file}", get(asset)).route_layer(map_response(
+        |response| bundle::with_security_headers(HeaderValue::from_static(POLICY), response),
+    ))
 }
 
 async fn page(headers: HeaderMap) -> Response {

@@ -15,7 +15,7 @@ use super::{example, graphiql, graphql, middleware, webhook};
 pub(super) fn routes(edge: Edge) -> Router {
     let settings = &edge.settings;
     let (front_page, graph) = (front_page(settings), graph(settings));
-    let example = if settings.example { example::routes() } else { Router::new() };
+    let example = if settings.example { example::routes(&settings.image_origins) } else { Router::new() };
     Router::new()
         .merge(front_page)
         .merge(example)

@@ -19,6 +19,8 @@ pub struct HttpSettings {
     pub graphiql: bool,
     /// Whether `/example` serves the example page.
     pub example: bool,
+    /// The origins of images that the example page may load.
+    pub image_origins: AllowedOrigins,
     /// Maximum size of a request body in bytes.
     pub body_limit_bytes: usize,
     /// Milliseconds in which a request body must arrive.

@@ -11,10 +11,11 @@ pub(crate) enum Batch {
     Account,
     Accounts,
     Counts,
+    Toolkits,
 }
 
 impl Batch {
-    const LABELS: [&str; 4] = ["providers", "account", "accounts", "counts"];
+    const LABELS: [&str; 5] = ["providers", "account", "accounts", "counts", "toolkits"];
 }
 
 /// Distributions of batch sizes, one for each kind.

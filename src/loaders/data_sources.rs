@@ -13,6 +13,7 @@ use super::cache::upstream_cache::Revision;
 use super::lists::account_lists::AccountLists;
 use super::lists::by_id::AccountsById;
 use super::lists::providers::Providers;
+use super::toolkits::Toolkits;
 use crate::domain::caller::{Tenant, TenantFingerprints};
 use crate::domain::change::ChangeCause;
 use crate::domain::health::HealthRules;
@@ -29,6 +30,8 @@ pub struct DataSources {
     pub lists: Arc<AccountLists>,
     /// Accounts by id.
     pub accounts_by_id: Arc<AccountsById>,
+    /// Toolkits by slug.
+    pub toolkits: Arc<Toolkits>,
     /// Ages from which a provider or account counts as unhealthy.
     pub health: HealthRules,
     /// Sizes of the batches.
@@ -50,10 +53,11 @@ impl DataSources {
 
     /// Returns all cached data and the status of a tenant's upstreams as text, for tests that search it for secrets.
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
-        let Self { providers, lists, accounts_by_id, health: _, batch_sizes: _ } = self;
+        let Self { providers, lists, accounts_by_id, toolkits, health: _, batch_sizes: _ } = self;
         let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().status(key));
         let composio = tenant.composio.as_ref().map(|key| lists.client().status(key));
-        format!("{}{}{}{leadlex:?}{composio:?}", providers.dump(), lists.dump(), accounts_by_id.dump())
+        let accounts = format!("{}{}{}", lists.dump(), accounts_by_id.dump(), toolkits.dump());
+        format!("{}{accounts}{leadlex:?}{composio:?}", providers.dump())
     }
 
     /// Returns the number of calls by outcome: to LeadLex, then to Composio.
@@ -89,7 +93,7 @@ impl DataSources {
 
     /// Adds the metrics of the caches and of the upstream calls to a reading.
     pub fn read_metrics(&self, readings: &mut Readings) {
-        let Self { providers, lists, accounts_by_id, health: _, batch_sizes } = self;
+        let Self { providers, lists, accounts_by_id, toolkits, health: _, batch_sizes } = self;
         providers.client().read_metrics(readings);
         lists.client().read_metrics(readings);
         providers.upstream_cache().reads.read(UpstreamName::Leadlex, readings);
@@ -102,6 +106,7 @@ impl DataSources {
             ("pages", pages, shares.pages),
             ("accounts", accounts_by_id.weight_bytes(), shares.accounts),
             ("totals", totals, shares.totals),
+            ("toolkits", toolkits.weight_bytes(), shares.toolkits),
             ("reverse_pages", reverse_pages, shares.reverse_pages),
             ("providers", listed, shares.providers),
             ("last_known", last_known, shares.last_known),

@@ -33,6 +33,7 @@ use super::stats::OperationStats;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::page::PageRequest;
+use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
 use crate::telemetry::traces::SpanGuard;
@@ -72,6 +73,10 @@ pub struct ProviderListKey;
 /// Key of an account by its `ca_…` id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AccountByIdKey(pub Box<str>);
+
+/// Key of a toolkit's name, logo, categories and description.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ToolkitDetailsKey(pub ToolkitSlug);
 
 /// Key of a page of a parent's accounts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -247,6 +252,27 @@ impl Loader<CountKey> for OperationLoader {
             Ok(loaded)
         };
         SpanGuard::batch("counts", keys.len()).instrument(loading).await
+    }
+}
+
+impl Loader<ToolkitDetailsKey> for OperationLoader {
+    type Value = Result<Option<Arc<ToolkitDetails>>, UpstreamError>;
+    type Error = Infallible;
+
+    async fn load(
+        &self,
+        keys: &[ToolkitDetailsKey],
+    ) -> Result<HashMap<ToolkitDetailsKey, Self::Value>, Infallible> {
+        self.sources.batch_sizes.count(Batch::Toolkits, keys.len());
+        let loading = async {
+            let Some(reader) = self.reader() else {
+                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
+            };
+            let slugs = keys.iter().map(|ToolkitDetailsKey(slug)| slug.clone());
+            let found = self.sources.toolkits.get(&reader, slugs).await;
+            Ok(found.into_iter().map(|(slug, details)| (ToolkitDetailsKey(slug), details)).collect())
+        };
+        SpanGuard::batch("toolkits", keys.len()).instrument(loading).await
     }
 }
 

@@ -1,7 +1,8 @@
 //! Data access for resolvers: cached reads, pages of lists, and batches.
 //!
 //! From the bottom up: [`cache`] caches fetched values and joins equal fetches. [`lists`] reads lists of providers and
-//! accounts through it. [`watch`] polls for changes while clients subscribe. [`actions`] sends writes.
+//! accounts through it, and [`toolkits`] the names of services. [`watch`] polls for changes while clients subscribe.
+//! [`actions`] sends writes.
 //!
 //! On top, [`loader`] has the batching loader that resolvers call: the entry point. [`batch_scheduler`] decides when a
 //! batch starts, and `prefetch` starts reads early. [`stats`] records what one operation has read, and [`health`]
@@ -19,5 +20,6 @@ pub mod loader;
 mod prefetch;
 pub mod settings;
 pub mod stats;
+pub mod toolkits;
 pub mod upstream_status;
 pub mod watch;

@@ -26,6 +26,10 @@ pub struct CacheSettings {
     /// Time after expiry during which a stale value is served if the refresh failed or the rate limit allows
     /// no call, in milliseconds (RFC 5861, 4).
     pub stale_if_error_ms: u64,
+    /// Lifetime of a toolkit's name, logo, categories and description, in milliseconds.
+    pub toolkits_ttl_ms: u64,
+    /// Time after expiry during which a stale toolkit is served, in milliseconds.
+    pub toolkits_stale_ms: u64,
     /// Largest random reduction of a value's lifetime, in percent.
     pub jitter_percent: u8,
 }
@@ -38,6 +42,8 @@ impl CacheSettings {
         ("accounts_ttl_ms", 0..=86_400_000),
         ("stale_while_revalidate_ms", 0..=86_400_000),
         ("stale_if_error_ms", 0..=604_800_000),
+        ("toolkits_ttl_ms", 0..=604_800_000),
+        ("toolkits_stale_ms", 0..=2_592_000_000),
         ("jitter_percent", 0..=50),
     ];
 
@@ -57,6 +63,18 @@ impl CacheSettings {
     #[must_use]
     pub fn accounts_ttl(&self) -> Duration {
         Duration::from_millis(self.accounts_ttl_ms)
+    }
+
+    /// Returns the lifetime of a toolkit.
+    #[must_use]
+    pub fn toolkits_ttl(&self) -> Duration {
+        Duration::from_millis(self.toolkits_ttl_ms)
+    }
+
+    /// Returns the time after expiry during which a stale toolkit is served.
+    #[must_use]
+    pub fn toolkits_stale(&self) -> Duration {
+        Duration::from_millis(self.toolkits_stale_ms)
     }
 
     /// Returns the time after expiry during which a stale value is served while it is refreshed.
@@ -84,6 +102,8 @@ pub struct Shares {
     pub accounts: u64,
     /// Total numbers of accounts of lists.
     pub totals: u64,
+    /// Names and logos of toolkits.
+    pub toolkits: u64,
     /// Cursors of preceding pages.
     pub reverse_pages: u64,
     /// Lists of providers.
@@ -104,7 +124,8 @@ impl Shares {
         Self {
             pages: sixteenth * 6,
             accounts: sixteenth * 2,
-            totals: sixteenth,
+            totals: sixteenth / 2,
+            toolkits: sixteenth / 2,
             reverse_pages: sixteenth,
             providers: sixteenth,
             last_known: sixteenth,

@@ -172,10 +172,14 @@ impl OperationStats {
     /// Returns the age of the oldest part so far; `None` if nothing was read.
     #[must_use]
     pub fn freshness(&self) -> Option<Freshness> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).freshness
+    }
+
+    /// Returns the time at which the response changes without new data; `None` if it does not.
+    #[must_use]
+    pub fn valid_until(&self) -> Option<Instant> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let changes_at =
-            |parts: Freshness| entries.changes_at.map_or(parts.changes_at, |at| at.min(parts.changes_at));
-        entries.freshness.map(|parts| Freshness { changes_at: changes_at(parts), ..parts })
+        entries.freshness.map(|parts| parts.changes_at).into_iter().chain(entries.changes_at).min()
     }
 
     /// Records that the response changes at `instant` by the passage of time alone.
@@ -228,7 +232,8 @@ impl OperationStats {
         self.record_call(UpstreamName::Composio, description, started_at, ValueSource::Fetched, error);
     }
 
-    fn record_call(
+    /// Records a call without the age of its data.
+    pub(super) fn record_call(
         &self,
         upstream: UpstreamName,
         description: impl FnOnce() -> String,

@@ -128,10 +128,14 @@ struct CostVisitor<'a> {
 impl<'a> CostVisitor<'a> {
     /// Counts the fields of a selection set, and the upstream calls that they cause.
     fn selections(&mut self, set: &'a SelectionSet, parents: &Parents) -> f64 {
-        let mut fields = 0.0;
+        let (mut fields, mut has_details) = (0.0, false);
         for selection in &set.selections {
             fields += match selection {
                 Selection::Field(field) if self.is_included(&field.directives) => {
+                    if !has_details && calls::is_detail_of_toolkit(&set.ty, field) {
+                        has_details = true;
+                        self.toolkits(field, parents);
+                    }
                     let field_cost = self.field(field, parents);
                     if parents.is_root {
                         keep_largest(&mut self.largest_by_complexity, field, whole(field_cost));
@@ -154,6 +158,13 @@ impl<'a> CostVisitor<'a> {
             };
         }
         fields
+    }
+
+    /// Counts the calls for the details of toolkits, of which `field` is the first.
+    fn toolkits(&mut self, field: &'a Node<Field>, parents: &Parents) {
+        let before = self.calls.sum();
+        self.calls.toolkits(parents.count);
+        keep_largest(&mut self.largest_by_calls, field, self.calls.sum() - before);
     }
 
     fn field(&mut self, field: &'a Node<Field>, parents: &Parents) -> f64 {

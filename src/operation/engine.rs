@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::future::FutureExt as _;
+use tokio::time::Instant;
 
 use super::admission::Admission;
 use super::cost::{CostModel, ReportedCost};
@@ -25,7 +26,6 @@ use super::response_cache::{ResponseCache, ResponseKey};
 use super::settings::{DocumentSettings, LimitSettings};
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::clock::Clock;
-use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::metrics::read_weight;
 use crate::loaders::settings::{ConnectionSettings, ListSettings, Shares};
@@ -313,14 +313,14 @@ impl OperationEngine {
         limits: Option<CallerLimits>,
         traces_calls: bool,
         deadline: Deadline,
-    ) -> (OperationResponse, Option<Freshness>) {
+    ) -> (OperationResponse, Option<Instant>) {
         let operation = Arc::clone(&prepared.resolved.label);
         let response_bytes = self.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
         let stats =
             || OperationStats::new(traces_calls, deadline.waits_end).with_response_bytes(response_bytes);
         let Some(admission) = &self.admission else {
-            let (response, freshness) = self.execute(prepared, caller, limits, stats(), None).await;
-            return (response.with_operation(&operation), freshness);
+            let (response, valid_until) = self.execute(prepared, caller, limits, stats(), None).await;
+            return (response.with_operation(&operation), valid_until);
         };
         let cost = match admission.check(&prepared) {
             Ok(cost) => cost,
@@ -335,14 +335,14 @@ impl OperationEngine {
                 Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
             }
         };
-        let (response, freshness) = match admission.with_deadline(deadline, running).await {
+        let (response, valid_until) = match admission.with_deadline(deadline, running).await {
             Ok(executed) => executed,
             Err(late) => (OperationResponse::timed_out(&[late]), None),
         };
-        (response.with_operation(&operation), freshness)
+        (response.with_operation(&operation), valid_until)
     }
 
-    /// Executes an operation. Returns its response and the freshness of the data in it.
+    /// Executes an operation. Returns its response and the time at which it changes without new data.
     async fn execute(
         &self,
         prepared: PreparedOperation,
@@ -350,7 +350,7 @@ impl OperationEngine {
         limits: Option<CallerLimits>,
         stats: OperationStats,
         cost: Option<ReportedCost>,
-    ) -> (OperationResponse, Option<Freshness>) {
+    ) -> (OperationResponse, Option<Instant>) {
         let (stats, view) = (Arc::new(stats), caller.view());
         let _charge = limits.map(|limits| limits.counting_calls(Arc::clone(&stats)));
         let (introspected, on_error) = (prepared.introspected(), prepared.on_error);
@@ -373,6 +373,6 @@ impl OperationEngine {
         (response.origin.source, response.origin.cost) = (Some(ResponseSource::Executed), stats.cost());
         response.is_late = stats.is_late();
         response.read_at = freshness.map(|freshness| self.clock.tokio_instant(freshness.fetched_at));
-        (response, freshness)
+        (response, stats.valid_until())
     }
 }

@@ -1,7 +1,7 @@
 //! Cache of whole responses, above execution: a repeated query costs one lookup and is neither parsed nor executed.
 //!
-//! [`ResponseCache`] is the entry point; the engine uses it. Two events can change a response. One is time, at its
-//! [`Freshness::changes_at`]. The other is a change of the data that it depends on, which changes the data's
+//! [`ResponseCache`] is the entry point; the engine uses it. Two events can change a response. One is time, at
+//! `OperationStats::valid_until`. The other is a change of the data that it depends on, which changes the data's
 //! [`Revision`]: a fetch, a failed fetch, an invalidation or an eviction.
 //!
 //! A response is cached only if nothing that it depends on was fetched during its execution, and it is served until one
@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
@@ -26,7 +27,6 @@ use crate::domain::error_behavior::ErrorBehavior;
 use crate::domain::view::View;
 use crate::loaders::cache::bounded_map::BoundedMap;
 use crate::loaders::cache::dependencies::{self, Dependencies};
-use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::cache::upstream_cache::Revision;
@@ -82,8 +82,9 @@ impl ResponseKey {
 /// A cached response and its validity.
 struct CachedResponse {
     response: OperationResponse,
-    /// `None` if the response has no upstream data. It is then valid while the revision is unchanged.
-    freshness: Option<Freshness>,
+    /// End of its validity by time. `None` if the response has no upstream data. It is then valid while the revision is
+    /// unchanged.
+    valid_until: Option<Instant>,
     dependencies: Dependencies,
     revision: Revision,
     /// Number of jumps of the clock so far. A jump changes the times in responses.
@@ -140,25 +141,25 @@ impl ResponseCache {
         revision: impl FnOnce(Dependencies) -> Revision,
     ) -> Option<OperationResponse> {
         let cached = self.responses.get(key)?;
-        let is_in_time = cached.freshness.is_none_or(|parts| self.clock.instant_now() < parts.changes_at);
+        let is_in_time = cached.valid_until.is_none_or(|until| self.clock.instant_now() < until);
         let has_jumped = cached.jumps != self.clock.jumps();
         let is_valid = is_in_time && !has_jumped && cached.revision == revision(cached.dependencies);
         is_valid.then(|| cached.response.clone())
     }
 
     /// Joins the execution of an equal request that is in progress, or starts `execution`. Returns the response and its
-    /// source. `execution` returns its response and the freshness of its data.
+    /// source. `execution` returns its response and the end of its validity by time.
     pub(super) async fn get(
         self: &Arc<Self>,
         key: Arc<ResponseKey>,
         revision: impl Fn(Dependencies) -> Revision + Clone + Send + 'static,
-        execution: impl Future<Output = (OperationResponse, Option<Freshness>)> + Send + 'static,
+        execution: impl Future<Output = (OperationResponse, Option<Instant>)> + Send + 'static,
     ) -> (OperationResponse, ValueSource) {
         let cached = || self.lookup(&key, revision.clone());
         let (responses, cache_key, current_revision) = (Arc::clone(self), Arc::clone(&key), revision.clone());
         let caching_execution = async move {
             let (before, jumps) = (current_revision(Dependencies::ALL), responses.clock.jumps());
-            let ((response, freshness), dependencies) = dependencies::recorded(execution).await;
+            let ((response, valid_until), dependencies) = dependencies::recorded(execution).await;
             let is_whole = response.outcome == (Outcome::Executed { whole: true });
             let revision = current_revision(dependencies);
             // A late response has stale or missing data. A caller with more time executes again.
@@ -166,7 +167,7 @@ impl ResponseCache {
                 let cached = response.to_cached();
                 responses.store(
                     cache_key,
-                    CachedResponse { response: cached, freshness, dependencies, revision, jumps },
+                    CachedResponse { response: cached, valid_until, dependencies, revision, jumps },
                 );
             }
             response
@@ -181,7 +182,7 @@ impl ResponseCache {
     }
 
     fn store(&self, key: Arc<ResponseKey>, cached: CachedResponse) {
-        if cached.freshness.is_none_or(|parts| self.clock.instant_now() < parts.changes_at) {
+        if cached.valid_until.is_none_or(|until| self.clock.instant_now() < until) {
             self.responses.insert(key, Arc::new(cached));
         }
     }

@@ -26,6 +26,7 @@ const SIZE_BYTES_MAX: usize = 256 << 20;
 /// | `latency-ms=N` | delay before the upstream processes the request |
 /// | `late-ms=N` | delay after the upstream has processed the request |
 /// | `writes=1` | only requests that write fail |
+/// | `path=TEXT` | only requests whose path contains the text fail |
 /// | `cut=1` | the body is truncated |
 /// | `garbage=1` | an HTML page, with 200 unless `status` is given |
 /// | `empty=1` | no body |
@@ -49,6 +50,8 @@ pub struct Fault {
     pub late_ms: u64,
     /// Whether only requests that write fail.
     pub writes_only: bool,
+    /// Text in the paths of the requests that fail; `None` for all.
+    pub path: Option<String>,
     /// The change to the body.
     pub body: FaultBody,
 }
@@ -98,6 +101,7 @@ impl Fault {
                 "key" => fault.key = Some(value.to_owned()),
                 "retry-after" => fault.retry_after = Some(number(word, value)?),
                 "late-ms" => fault.late_ms = number(word, value)?,
+                "path" => fault.path = Some(value.to_owned()),
                 "writes" if value == "1" => fault.writes_only = true,
                 "writes" => return Err(BadFault("writes can only be 1".to_owned())),
                 "latency-ms" => fault.latency_ms = number(word, value)?,
@@ -114,6 +118,11 @@ impl Fault {
             fault.status = Some(StatusCode::TOO_MANY_REQUESTS);
         }
         Ok(fault)
+    }
+
+    /// Whether a request can fail.
+    fn concerns(&self, path: &str, is_write: bool) -> bool {
+        (is_write || !self.writes_only) && self.path.as_ref().is_none_or(|part| path.contains(part.as_str()))
     }
 
     /// Returns the status of a request that fails before the upstream processes it.
@@ -176,12 +185,13 @@ impl Faults {
         &self,
         upstream: EmulatedUpstream,
         headers: &HeaderMap,
+        path: &str,
         is_write: bool,
     ) -> Result<Option<Fault>, BadFault> {
         if let Some(header) = headers.get("x-emulate") {
             let text = header.to_str().map_err(|_| BadFault("it is not plain ASCII".to_owned()))?;
             let fault = Fault::parse(text)?;
-            if fault.writes_only && !is_write {
+            if !fault.concerns(path, is_write) {
                 return Ok(None);
             }
             let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -196,7 +206,7 @@ impl Faults {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(standing
             .get_mut(&upstream)
-            .filter(|(fault, _)| is_write || !fault.writes_only)
+            .filter(|(fault, _)| fault.concerns(path, is_write))
             .and_then(|(fault, failed)| applies(fault.times.unwrap_or(-1), failed).then(|| fault.clone())))
     }
 }
@@ -241,6 +251,7 @@ mod tests {
             latency_ms: 5,
             late_ms: 0,
             writes_only: false,
+            path: None,
             body: FaultBody::Documented,
         };
         assert_eq!(fault.unwrap(), expected);

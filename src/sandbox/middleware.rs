@@ -12,7 +12,7 @@ use super::request_log::RecordedRequest;
 use super::{EmulatedUpstream, Sandbox, composio, fault_injection, leadlex};
 
 /// Maximum size of a request body in bytes; larger ones are refused, because each body is logged.
-const BODY_BYTES_MAX: usize = 16 << 10;
+const BODY_BYTES_MAX: usize = 64 << 10;
 
 const UNKNOWN_KEY: &str = "unknown key; send Authorization: Bearer wbk_sandbox_a to LeadLex and x-api-key: ak_sandbox_a to Composio";
 
@@ -46,7 +46,10 @@ pub(super) async fn handle(
         time: sandbox.now(),
     });
 
-    let fault = match sandbox.inner.faults.fault_for(upstream, &parts.headers, parts.method != Method::GET) {
+    let path = parts.uri.path();
+    // The only POST that reads.
+    let is_write = parts.method != Method::GET && !path.ends_with("/toolkits/multi");
+    let fault = match sandbox.inner.faults.fault_for(upstream, &parts.headers, path, is_write) {
         Ok(fault) => fault.unwrap_or_default(),
         Err(bad) => return (StatusCode::BAD_REQUEST, bad.to_string()).into_response(),
     };

@@ -10,6 +10,7 @@
 //! documents of `seeds/` unchanged.
 
 mod accounts;
+mod catalogue;
 mod clock;
 mod composio;
 mod composio_writes;

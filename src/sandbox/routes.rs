@@ -9,7 +9,9 @@ use http::StatusCode;
 use super::request_log::RecordedRequest;
 use super::server::Sandbox;
 use super::upstreams::{EmulatedUpstream, LEADLEX_PATH};
-use super::{composio, composio_writes, leadlex, middleware, sign_in, standing_faults, test_accounts};
+use super::{
+    catalogue, composio, composio_writes, leadlex, middleware, sign_in, standing_faults, test_accounts,
+};
 
 impl Sandbox {
     /// Returns the routes: LeadLex under [`LEADLEX_PATH`], Composio under `/api/v3` and `/api/v3.1`, `/__requests`,
@@ -35,6 +37,7 @@ impl Sandbox {
                 .route(&path("/{id}"), single_account)
                 .route(&path("/{id}/status"), patch(composio_writes::status))
                 .route(&path("/{id}/revoke"), post(composio_writes::revoke))
+                .route(&format!("{version}/toolkits/multi"), post(catalogue::multi))
         });
         let composio = composio.route_layer(middleware(EmulatedUpstream::Composio));
         Router::new()
@@ -55,7 +58,8 @@ async fn index() -> String {
         "The Switchboard sandbox: both upstream APIs, emulated.\n\n\
          LeadLex    GET {LEADLEX_PATH}/v1/settings/providers    Authorization: Bearer wbk_sandbox_a or wbk_sandbox_b\n\
          Composio   GET /api/v3/connected_accounts    x-api-key: ak_sandbox_a or ak_sandbox_b\n\
-         Composio   POST /api/v3/connected_accounts/link, and PATCH, DELETE, /status and /revoke of one account\n\n\
+         Composio   POST /api/v3/connected_accounts/link, and PATCH, DELETE, /status and /revoke of one account\n\
+         Composio   POST /api/v3.1/toolkits/multi    {{\"toolkits\": [\"gmail\"]}}\n\n\
          GET /__requests lists the received requests, DELETE clears the list.\n\
          PUT /__accounts/ca_new?toolkit=gmail&user_id=user_1 adds an account, DELETE removes it (with the x-api-key).\n\
          PUT /__faults/composio with X-Emulate: status=503 makes all its requests fail, DELETE ends it.\n"

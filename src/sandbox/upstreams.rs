@@ -14,6 +14,6 @@ pub const CANARY: &str = "CANARY-";
 pub enum EmulatedUpstream {
     /// `GET /v1/settings/providers` under [`LEADLEX_PATH`].
     Leadlex,
-    /// `/api/v3/connected_accounts`, read and written, and the same under `/api/v3.1`.
+    /// `/api/v3/connected_accounts`, read and written, `/api/v3/toolkits/multi`, and the same under `/api/v3.1`.
     Composio,
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::accounts::{AccountsClient, PATH};
 use super::error::UpstreamError;
 use super::quota::Purpose;
+use super::request_kind::RequestKind;
 use super::transport::UpstreamRequest;
 use super::wire::{UnexpectedShape, account_writes as wire};
 use crate::domain::actions::ConnectLink;
@@ -138,15 +139,15 @@ impl AccountsClient {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let (path, deadline) = (format!("{PATH}{path}"), self.transport.deadline());
         // A client waits for a write, so it has precedence over refreshes.
-        let purpose = Purpose::Needed;
+        let (kind, purpose) = (RequestKind::Write, Purpose::Needed);
         let request =
-            UpstreamRequest { method, path: &path, query, body, credential, key, purpose, deadline };
+            UpstreamRequest { kind, method, path: &path, query, body, credential, key, purpose, deadline };
         let response = self.transport.send(request, decode).await.inspect_err(UpstreamError::log)?;
         Ok(response.body)
     }
 }
 
 /// Returns the JSON text of a body. Serializing these structures cannot fail.
-fn json(body: &impl Serialize) -> Bytes {
+pub(super) fn json(body: &impl Serialize) -> Bytes {
     serde_json::to_vec(body).unwrap_or_default().into()
 }

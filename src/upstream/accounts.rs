@@ -11,6 +11,7 @@ use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
+use super::request_kind::RequestKind;
 use super::status::UpstreamStatus;
 use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
@@ -140,8 +141,9 @@ impl AccountsClient {
     ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
         let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let deadline = self.transport.deadline();
-        let (method, body) = (Method::GET, Bytes::new());
-        let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
+        let (kind, method, body) = (RequestKind::Read, Method::GET, Bytes::new());
+        let ask =
+            UpstreamRequest { kind, method, path: PATH, query, body, credential, key, purpose, deadline };
         // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
         match has_cursor {
             true => self.transport.send(ask, wire::accounts::page).await,

@@ -30,6 +30,7 @@ use super::quota::{
 };
 use super::rate_limit;
 use super::refusals::{RefusalKey, Refusals};
+use super::request_kind::RequestKind;
 use super::retry;
 use super::settings::UpstreamSettings;
 use super::status::{CallHistory, UpstreamStatus};
@@ -213,6 +214,7 @@ impl CallLimiter {
     /// breaker is open, or no concurrency permit became free.
     pub(super) async fn acquire(
         self: &Arc<Self>,
+        kind: RequestKind,
         purpose: Purpose,
         deadline: Instant,
     ) -> Result<CallPermit, UpstreamError> {
@@ -234,7 +236,7 @@ impl CallLimiter {
             ticket,
             sent: Instant::now(),
             has_response: false,
-            is_write: false,
+            kind,
             ended: false,
             _concurrency: concurrency,
         })
@@ -347,15 +349,15 @@ pub(super) struct CallPermit {
     ticket: Ticket,
     sent: Instant,
     has_response: bool,
-    is_write: bool,
+    kind: RequestKind,
     ended: bool,
     _concurrency: ConcurrencyPermit,
 }
 
 impl CallPermit {
-    /// Marks the call as a write.
-    pub(super) fn for_write(&mut self) {
-        self.is_write = true;
+    /// Returns the kind of the call.
+    pub(super) fn kind(&self) -> RequestKind {
+        self.kind
     }
 
     /// Records the head of a response. After a 429, returns the time for which further calls are held.
@@ -388,12 +390,18 @@ impl CallPermit {
             state.quota.on_response(&self.call, now, wall, &HeaderMap::new());
             self.limiter.publish(self.id, CallEvent::Ended);
         }
-        // A refused write does not affect the status: a key without the permission to write can still read.
-        let is_refused_write = self.is_write && outcome.is_err_and(UpstreamError::is_refusal);
-        if !is_refused_write {
+        let is_rejected_key = outcome.is_err_and(|error| error.failure == UpstreamFailure::Unauthorized);
+        // A refused write or lookup does not affect the status: a key without that permission can still read.
+        let is_irrelevant = match self.kind {
+            RequestKind::Read => false,
+            RequestKind::Lookup => !is_rejected_key,
+            RequestKind::Write => outcome.is_err_and(UpstreamError::is_refusal),
+        };
+        if !is_irrelevant {
             state.history.record(wall, outcome);
         }
         match outcome {
+            _ if self.kind == RequestKind::Lookup => state.breaker.on_cancelled(self.ticket, now),
             Err(error) if error.failure.is_trouble() => state.breaker.on_failure(self.ticket, now),
             Err(error) if error.failure == UpstreamFailure::Internal => {
                 state.breaker.on_cancelled(self.ticket, now);
@@ -401,7 +409,7 @@ impl CallPermit {
             Ok(()) | Err(_) => state.breaker.on_response(self.ticket),
         }
         if let Err(error) = outcome
-            && error.failure == UpstreamFailure::Unauthorized
+            && is_rejected_key
         {
             state.rejected_key = Some((now + KEY_REJECTION_TTL, error.clone()));
         }

@@ -1,8 +1,8 @@
 //! Clients of the two REST APIs.
 //!
 //! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each; [`account_writes`] has the
-//! calls that change an account. All use [`transport`], the only HTTP client of the crate. `wire` decodes by
-//! allow-list, so no secret outlives the response's bytes.
+//! calls that change an account, and [`toolkits`] reads the names of services. All use [`transport`], the only HTTP
+//! client of the crate. `wire` decodes by allow-list, so no secret outlives the response's bytes.
 //!
 //! Each call first acquires a permit from the credential's `call_limiter`, which applies the [`quota`], the
 //! [`concurrency`] limit and the [`breaker`]. A call that gets no permit is *held*: it is not sent, and its caller gets
@@ -29,8 +29,10 @@ pub mod providers;
 pub mod quota;
 pub mod rate_limit;
 mod refusals;
+mod request_kind;
 pub mod retry;
 pub mod settings;
 pub mod status;
+pub mod toolkits;
 pub mod transport;
 mod wire;

@@ -13,6 +13,7 @@ use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
+use super::request_kind::RequestKind;
 use super::status::UpstreamStatus;
 use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
@@ -113,8 +114,9 @@ impl ProvidersClient {
     ) -> Result<UpstreamResponse<FetchedProviders>, UpstreamError> {
         let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
-        let (method, query, body) = (Method::GET, "", Bytes::new());
-        let ask = UpstreamRequest { method, path: PATH, query, body, credential, key, purpose, deadline };
+        let (kind, method, query, body) = (RequestKind::Read, Method::GET, "", Bytes::new());
+        let ask =
+            UpstreamRequest { kind, method, path: PATH, query, body, credential, key, purpose, deadline };
         self.transport.fetch(ask, wire::providers::list).await
     }
 }

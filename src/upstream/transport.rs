@@ -31,6 +31,7 @@ use super::error_body::{self, public_token};
 use super::jitter::jitter;
 use super::quota::Purpose;
 use super::rate_limit;
+use super::request_kind::RequestKind;
 use super::retry::Retries;
 use super::settings::UpstreamSettings;
 use super::status::UpstreamStatus;
@@ -133,11 +134,11 @@ pub struct Transport {
 
 /// A request to an upstream.
 pub(super) struct UpstreamRequest<'a, U> {
-    /// GET, or the method of a write.
+    pub(super) kind: RequestKind,
     pub(super) method: Method,
     pub(super) path: &'a str,
     pub(super) query: &'a str,
-    /// The JSON body of a write; empty without one.
+    /// The JSON body; empty without one.
     pub(super) body: Bytes,
     pub(super) credential: &'a Credential<U>,
     /// The header with the API key.
@@ -250,13 +251,14 @@ impl Transport {
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
         let limiter = self.limiters.of(upstream_request.credential);
-        let (purpose, deadline) = (upstream_request.purpose, upstream_request.deadline);
+        let (kind, purpose, deadline) =
+            (upstream_request.kind, upstream_request.purpose, upstream_request.deadline);
         let request = self.request(upstream_request)?;
-        let is_write = request.method() != Method::GET;
-        let mut retries = Retries::for_call(&self.settings.retry, limiter.budget(), is_write);
+        let mut retries =
+            Retries::for_call(&self.settings.retry, limiter.budget(), kind == RequestKind::Write);
         let (mut last_error, mut attempt): (Option<UpstreamError>, u32) = (None, 0);
         loop {
-            let result = match limiter.acquire(purpose, deadline).await {
+            let result = match limiter.acquire(kind, purpose, deadline).await {
                 Ok(permit) => {
                     if last_error.is_some() {
                         limiter.on_retry();
@@ -295,9 +297,6 @@ impl Transport {
         deadline: Instant,
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
-        if request.method() != Method::GET {
-            permit.for_write();
-        }
         let (started_at, timeout) = (Instant::now(), self.settings.timeout().min(self.settings.deadline()));
         let call_deadline = deadline.min(started_at + timeout);
         let call_result =
@@ -354,14 +353,14 @@ impl Transport {
             let error = if is_unsent { error.unsent() } else { error };
             if is_closed { error.on_closed_connection() } else { error }
         };
-        let is_write = request.method() != Method::GET;
+        let is_post = permit.kind() != RequestKind::Read;
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // Recorded before the body is read, because the upstream has counted the call already.
         let held = permit.on_response(head.status, &head.headers);
         // With 203, a proxy has changed the response (RFC 9110, 15.3.4), which is still the answer to this request.
         let is_answer = matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION);
-        if is_answer || (is_write && head.status.is_success()) {
+        if is_answer || (is_post && head.status.is_success()) {
             let limit_bytes = self.settings.body_limit_bytes;
             let body = self.read(body, limit_bytes).await?;
             let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {

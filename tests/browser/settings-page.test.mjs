@@ -306,7 +306,8 @@ describe("the settings page", { timeout: 900_000 }, () => {
     /** The writes that Composio received since the page was opened. */
     const writes = async () => {
       const requests = await (await fetch(`${sandbox}/__requests`)).json();
-      return requests.filter(({ method }) => method !== "GET").map(({ method, target }) => `${method} ${target.replace("/api/v3/connected_accounts", "")}`);
+      const sent = requests.filter(({ method, target }) => method !== "GET" && !target.endsWith("/toolkits/multi"));
+      return sent.map(({ method, target }) => `${method} ${target.replace("/api/v3/connected_accounts", "")}`);
     };
 
     /** Clicks "Reconnect" at the row and resolves with the tab of the sign-in. */
@@ -428,20 +429,86 @@ describe("the settings page", { timeout: 900_000 }, () => {
     });
   });
 
-  test("says how to switch actions on, at the row", async () => {
+  test("has no buttons where actions are switched off, and says how to switch them on", async () => {
     const server = await startWithProxy();
     try {
       const { page, leave } = await visit(browser, `${server.url}example`);
       const account = group(page, "Discord").locator(".account", { hasText: "user_7" });
-      await account.getByRole("button", { name: "Reconnect" }).click();
-      await account.getByRole("alert").getByText("actions.enabled").waitFor();
+      await account.locator(".row").click();
+      await account.getByText("An operator switches them on by the setting actions.enabled.").waitFor();
+      for (const name of ["Reconnect", "Pause", "Rename", "Remove"]) {
+        assert.equal(await account.getByRole("button", { name }).count(), 0, name);
+      }
       await accessible(page);
       await picture(page, "actions-off-laptop-light", { fullPage: true });
-      // The tab that was opened for the sign-in is closed.
-      assert.equal(page.context().pages().length, 1);
       await leave();
     } finally {
       server.stop();
+    }
+  });
+
+  test("asks an admin for the user where Composio does not name it, and reconnects for that user", async () => {
+    const env = { SWITCHBOARD__ACTIONS__ENABLED: "true", SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS: "1000" };
+    const server = await startWithProxy({ env, sandbox: ["--without-user-id"] });
+    try {
+      const { page, leave } = await visit(browser, `${server.url}example`, { signIn: new URL(server.sandbox).origin });
+      const account = group(page, "Discord").locator(".account").first();
+      await account.getByRole("button", { name: "Reconnect" }).click();
+      const user = account.getByLabel("User ID");
+      await account.getByRole("button", { name: "Continue" }).click();
+      assert.equal(await user.evaluate((input) => input.validity.valueMissing), true);
+      await accessible(page);
+      await picture(page, "reconnect-user-laptop-light");
+      await user.fill("user_7");
+      const [tab] = await Promise.all([page.context().waitForEvent("page"), account.getByRole("button", { name: "Continue" }).click()]);
+      await tab.getByRole("button", { name: "Allow" }).click();
+      await account.getByText("Discord is connected again.").waitFor();
+      const requests = await (await fetch(`${server.sandbox}/__requests`)).json();
+      const links = requests.filter(({ target }) => target.endsWith("/link"));
+      assert.deepEqual(links.map(({ body }) => JSON.parse(body).user_id), ["user_7"]);
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
+  const LOGOS = "https://logos.composio.dev";
+
+  test("shows the logos of services where the deployment allows their origin, and initials for broken ones", async () => {
+    const server = await startWithProxy({ env: { SWITCHBOARD__HTTP__IMAGE_ORIGINS: LOGOS } });
+    try {
+      const before = (page) => page.route(`${LOGOS}/api/discord`, (route) => route.fulfill({ status: 404, body: "" }));
+      const { page, problems, leave } = await visit(browser, `${server.url}example`, { images: LOGOS, before });
+      const logo = row(page, "LeadLex Eng").locator(".mark.service img");
+      await logo.waitFor();
+      assert.equal(await logo.getAttribute("src"), `${LOGOS}/api/slack`);
+      assert.ok(await logo.evaluate(async (image) => (await image.decode(), image.naturalWidth > 0)));
+      await group(page, "Discord").locator(".mark.service", { hasText: "D" }).first().waitFor();
+      await accessible(page);
+      await picture(page, "logos-laptop-light", { fullPage: true });
+      assert.ok(problems.every((problem) => problem.includes("404")), problems.join());
+      problems.length = 0;
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
+  test("shows names of the catalogue, and names made of slugs while it cannot be read", async () => {
+    for (const [fault, name] of [[null, "Google Super · "], ["status=503; path=toolkits/multi", "Googlesuper · "]]) {
+      const server = await demo();
+      const put = (path, headers) => fetch(`${server.sandbox}/${path}`, { method: "PUT", headers });
+      try {
+        await put("__accounts/ca_super?toolkit=googlesuper&user_id=user_7", { "x-api-key": "ak_sandbox_a" });
+        if (fault) await put("__faults/composio", { "x-emulate": fault });
+        const { page, leave } = await visit(browser, `${server.url}example?search=ca_super`);
+        await page.getByRole("region", { name: /^Accounts of/ }).getByText(name).waitFor();
+        assert.equal(await page.locator(".trouble").count(), 0);
+        assert.equal(await page.locator(".mark.service img").count(), 0, "no origin of images is allowed");
+        await leave();
+      } finally {
+        server.stop();
+      }
     }
   });
 
@@ -581,9 +648,8 @@ describe("the settings page", { timeout: 900_000 }, () => {
       // Pausing is not among a member's actions.
       const own = page.locator(".accounts .account", { has: page.locator(".state", { hasText: "Healthy" }) }).first();
       await own.locator(".row").click();
-      await own.getByRole("button", { name: "Pause" }).click();
-      await own.getByRole("alert").waitFor();
-      await own.locator(".row .state", { hasText: "Healthy" }).waitFor();
+      await own.getByRole("button", { name: "Rename" }).waitFor();
+      assert.equal(await own.getByRole("button", { name: "Pause" }).count(), 0);
       assert.ok(problems.every((problem) => problem.includes("401")), problems.join());
       problems.length = 0;
       await leave();

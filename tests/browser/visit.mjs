@@ -46,10 +46,11 @@ export async function demo(scenario = "healthy", ...args) {
 }
 
 /**
- * A first visit to `url`, which can reach only its own origin; tabs that it opens can also reach `signIn`. `problems` collects forbidden events, and `leave` fails if there are
- * any. `before` can prepare the page before it is opened.
+ * A first visit to `url`, which can reach only its own origin; tabs that it opens can also reach `signIn`, and requests to the origin
+ * `images` are answered with an image. `problems` collects forbidden events, and `leave` fails if there are any. `before` can prepare
+ * the page before it is opened.
  */
-export async function visit(browser, url, { colorScheme = "light", size = "laptop", before = async () => {}, signIn } = {}) {
+export async function visit(browser, url, { colorScheme = "light", size = "laptop", before = async () => {}, signIn, images } = {}) {
   const { origin } = new URL(url);
   const context = await browser.newContext({ viewport: SIZES[size], colorScheme });
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
@@ -59,9 +60,11 @@ export async function visit(browser, url, { colorScheme = "light", size = "lapto
   page.on("pageerror", (error) => problems.push(`page: ${error.stack}`));
   page.on("request", (request) => {
     const url = new URL(request.url());
-    if (url.protocol !== "data:" && url.origin !== origin) problems.push(`request: ${url}`);
+    if (url.protocol !== "data:" && url.origin !== origin && url.origin !== images) problems.push(`request: ${url}`);
   });
-  await context.route((url) => url.origin !== origin && url.origin !== signIn, (route) => route.abort());
+  await context.route((url) => ![origin, signIn, images].includes(url.origin), (route) => route.abort());
+  const square = '<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="#5865f2"/></svg>';
+  await context.route((url) => url.origin === images, (route) => route.fulfill({ contentType: "image/svg+xml", body: square }));
   await page.addInitScript(() => {
     document.addEventListener("securitypolicyviolation", (report) => {
       console.error(`policy: ${report.effectiveDirective} refused ${report.blockedURI}`);

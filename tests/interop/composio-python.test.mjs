@@ -1,35 +1,24 @@
 // PyPI composio-client, in a virtual environment that is created if missing.
 
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 
 import { claims } from './composio-claims.mjs';
-import { programs } from './python.mjs';
+import { pythonClient } from './python-client.mjs';
 import { startSandbox } from './support.mjs';
 
-const here = (name) => fileURLToPath(new URL(name, import.meta.url));
-
 describe('composio-client for Python', () => {
-  let sandbox, child, answers;
+  let sandbox, client;
   before(async () => {
     sandbox = await startSandbox();
-    child = spawn(`${programs()}/python`, [here('composio_python.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
-    answers = createInterface(child.stdout)[Symbol.asyncIterator]();
+    client = pythonClient(sandbox.url);
   });
   after(async () => {
-    child?.stdin.end();
+    client?.stop();
     await sandbox?.stop();
   });
 
-  const see = async (question) => {
-    child.stdin.write(`${JSON.stringify({ url: sandbox.url, ...question })}\n`);
-    const { value, done } = await answers.next();
-    assert.ok(!done, 'composio_python.py ended');
-    return JSON.parse(value);
-  };
+  const see = (question) => client.see(question);
 
   claims(it, () => sandbox, see);
 

@@ -53,6 +53,7 @@ fn http_settings() -> HttpSettings {
         listen: "127.0.0.1:0".parse().unwrap(),
         graphiql: false,
         example: false,
+        image_origins: AllowedOrigins::default(),
         body_limit_bytes: BODY_LIMIT,
         body_timeout_ms: 10_000,
         bodies_limit_bytes: 1 << 20,

@@ -22,5 +22,6 @@ mod sdl;
 mod specification;
 mod subscriptions;
 mod tenants;
+mod toolkits;
 mod upstreams;
 mod webhooks;

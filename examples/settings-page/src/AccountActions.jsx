@@ -7,7 +7,7 @@ import { CopyButton, ErrorBoundary, Icon, State } from "./marks.jsx";
 import { callbackUrl, endReconnect, onSignIn, reconnects, setReconnect } from "./reconnects.js";
 import { useStore } from "./store.js";
 import { Clock } from "./Time.jsx";
-import { brand } from "./words.js";
+import { serviceOf } from "./words.js";
 
 const fragment = graphql`
   fragment AccountActions_account on ConnectedAccount {
@@ -17,6 +17,7 @@ const fragment = graphql`
     status
     toolkit {
       slug
+      name
     }
     health {
       needsAttention
@@ -30,20 +31,22 @@ const isBroken = ({ health }) => health.needsAttention || ["NEEDS_REAUTH", "DISC
 /** Beside a row: the reconnect button of a broken account. Below it: the sign-in in progress. */
 export function RowActions({ account: key }) {
   const account = useFragment(fragment, key);
+  const { actions } = useContext(Page);
   const { run, busy, error } = useActions();
   const reconnect = useStore(reconnects)[account.id];
   if (reconnect) return <Reconnecting account={account} {...reconnect} />;
   return (
     <>
-      {isBroken(account) && <ReconnectButton account={account} run={run} busy={busy} />}
+      {isBroken(account) && actions.includes("RECONNECT") && <ReconnectButton account={account} run={run} busy={busy} />}
       <ActionError error={error} />
     </>
   );
 }
 
-/** In the details of an account: its other actions. */
+/** In the details of an account: its other actions, as far as the viewer may take them. */
 export function AccountActions({ account: key }) {
   const account = useFragment(fragment, key);
+  const { actions, mine } = useContext(Page);
   const { run, busy, error } = useActions();
   const [open, setOpen] = useState(null);
   const reconnect = useStore(reconnects)[account.id];
@@ -54,21 +57,29 @@ export function AccountActions({ account: key }) {
       health.setValue(enabled ? "HEALTHY" : "DISABLED", "state");
       store.get(account.id).setValue(enabled ? "ACTIVE" : "INACTIVE", "status");
     });
+  if (actions.length === 0) {
+    return mine ? null : <p className="muted small">Actions are switched off. An operator switches them on by the setting actions.enabled.</p>;
+  }
+  const may = (action) => actions.includes(action);
   return (
     <div className="account-actions">
       <div className="buttons">
-        {!reconnect && !isBroken(account) && <ReconnectButton account={account} run={run} busy={busy} />}
-        {(isPaused || account.status === "ACTIVE") && (
+        {may("RECONNECT") && !reconnect && !isBroken(account) && <ReconnectButton account={account} run={run} busy={busy} />}
+        {may("ENABLE") && (isPaused || account.status === "ACTIVE") && (
           <button className="small" disabled={busy !== null} onClick={() => enable(isPaused)}>
             {isPaused ? "Resume" : "Pause"}
           </button>
         )}
-        <button className="small" aria-expanded={open === "rename"} onClick={() => setOpen(open === "rename" ? null : "rename")}>
-          Rename
-        </button>
-        <button className="small danger" onClick={() => setOpen("remove")}>
-          Remove
-        </button>
+        {may("RENAME") && (
+          <button className="small" aria-expanded={open === "rename"} onClick={() => setOpen(open === "rename" ? null : "rename")}>
+            Rename
+          </button>
+        )}
+        {may("REMOVE") && (
+          <button className="small danger" onClick={() => setOpen("remove")}>
+            Remove
+          </button>
+        )}
       </div>
       {open === "rename" && <Rename account={account} run={run} busy={busy} close={() => setOpen(null)} />}
       {open === "remove" && <Remove account={account} run={run} busy={busy} close={() => setOpen(null)} />}
@@ -84,11 +95,16 @@ const ActionError = ({ error }) =>
     </p>
   );
 
-/** Opens the sign-in page in a new tab. The tab must be opened in the click itself, so it is empty until the URL arrives. */
+/**
+ * Opens the sign-in page in a new tab. The tab must be opened in the click itself, so it is empty until the URL arrives. If Composio
+ * does not name the user of the account, an admin enters the ID first.
+ */
 function ReconnectButton({ account, run, busy }) {
-  const reconnect = async () => {
+  const { mine } = useContext(Page);
+  const [asking, setAsking] = useState(false);
+  const reconnect = async (userId) => {
     const tab = window.open("about:blank");
-    const payload = await run("reconnectAccount", { id: account.id, callbackUrl: callbackUrl() });
+    const payload = await run("reconnectAccount", { id: account.id, userId, callbackUrl: callbackUrl() });
     if (!payload?.redirectUrl) return tab?.close();
     setReconnect(account.id, { newId: payload.connectedAccount?.id, url: payload.redirectUrl, expiresAt: payload.expiresAt });
     if (!tab) return undefined;
@@ -97,11 +113,44 @@ function ReconnectButton({ account, run, busy }) {
     return tab.location.replace(payload.redirectUrl);
   };
   const isBusy = busy === "reconnectAccount";
-  const label = ["Reconnect", brand(account.toolkit.slug), account.userId && `of ${account.userId}`].filter(Boolean).join(" ");
+  const needsUser = !account.userId && !mine;
+  const label = ["Reconnect", serviceOf(account.toolkit), account.userId && `of ${account.userId}`].filter(Boolean).join(" ");
   return (
-    <button className="small reconnect" aria-label={label} disabled={busy !== null} aria-busy={isBusy} onClick={reconnect}>
-      <Icon name="refresh" /> {isBusy ? "Reconnecting…" : "Reconnect"}
-    </button>
+    <>
+      <button
+        className="small reconnect"
+        aria-label={label}
+        aria-expanded={needsUser ? asking : undefined}
+        disabled={busy !== null}
+        aria-busy={isBusy}
+        onClick={() => (needsUser ? setAsking(!asking) : reconnect())}
+      >
+        <Icon name="refresh" /> {isBusy ? "Reconnecting…" : "Reconnect"}
+      </button>
+      {asking && <AskUser busy={busy} submit={reconnect} close={() => setAsking(false)} />}
+    </>
+  );
+}
+
+/** Asks for the user of a new sign-in. */
+function AskUser({ busy, submit, close }) {
+  const [user, setUser] = useState("");
+  const input = useId();
+  const send = (event) => {
+    event.preventDefault();
+    submit(user.trim());
+  };
+  return (
+    <form className="buttons ask" onSubmit={send}>
+      <label htmlFor={input}>User ID</label>
+      <input id={input} required pattern=".*\S.*" autoFocus value={user} placeholder="As in your application" onChange={(event) => setUser(event.target.value)} />
+      <button className="small primary" disabled={busy !== null}>
+        Continue
+      </button>
+      <button className="small" type="button" onClick={close}>
+        Cancel
+      </button>
+    </form>
   );
 }
 
@@ -117,6 +166,7 @@ const Reconnecting = (props) => (
 function Progress(props) {
   const { account, newId } = props;
   const refetches = useContext(Refetches);
+  const { actions } = useContext(Page);
   const { run, busy, error } = useActions();
   const { connectedAccount } = useLazyLoadQuery(
     graphql`
@@ -155,12 +205,14 @@ function Progress(props) {
     <>
       <State state={health.state} />
       <p>
-        <b>{brand(account.toolkit.slug)} is connected again.</b> The old connection is not used any more.
+        <b>{serviceOf(account.toolkit)} is connected again.</b> The old connection is not used any more.
       </p>
       <span className="buttons">
-        <button className="small primary" disabled={busy !== null} onClick={remove}>
-          Remove the old connection
-        </button>
+        {actions.includes("REMOVE") && (
+          <button className="small primary" disabled={busy !== null} onClick={remove}>
+            Remove the old connection
+          </button>
+        )}
         <button className="small" onClick={() => endReconnect(account.id)}>
           Keep it
         </button>
@@ -196,7 +248,7 @@ function Waiting({ account, url, expiresAt }) {
   return (
     <>
       <p>
-        <b>Sign in to {brand(account.toolkit.slug)} in the other tab.</b>{" "}
+        <b>Sign in to {serviceOf(account.toolkit)} in the other tab.</b>{" "}
         {expiresAt && (
           <span className="muted">
             The page is valid until <Clock at={expiresAt} />.
@@ -242,7 +294,7 @@ function Remove({ account, run, busy, close }) {
   const dialog = useRef(null);
   const title = useId();
   const [revoke, setRevoke] = useState(true);
-  const service = brand(account.toolkit.slug);
+  const service = serviceOf(account.toolkit);
   useEffect(() => dialog.current.showModal(), []);
   const submit = async (event) => {
     event.preventDefault();

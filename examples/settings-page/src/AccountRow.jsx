@@ -5,7 +5,7 @@ import { RowActions } from "./AccountActions.jsx";
 import { AccountDetail } from "./AccountDetail.jsx";
 import { Icon, PersonMark, State } from "./marks.jsx";
 import { Ago } from "./Time.jsx";
-import { brand } from "./words.js";
+import { serviceOf } from "./words.js";
 
 /** `withService` names the service, for lists of accounts of several services. */
 export function AccountRow({ account: key, mine, withService }) {
@@ -22,6 +22,7 @@ export function AccountRow({ account: key, mine, withService }) {
         statusReason
         toolkit {
           slug
+          name
         }
         health {
           state
@@ -38,7 +39,7 @@ export function AccountRow({ account: key, mine, withService }) {
   const panel = useId();
   const { id, userId, alias, displayName, wordId, updatedAt, accountType, statusReason, toolkit, health } = account;
   const [name, beside] = [mine ? null : userId, alias ?? displayName ?? wordId].filter(Boolean);
-  const service = withService ? brand(toolkit.slug) : null;
+  const service = withService ? serviceOf(toolkit) : null;
   return (
     <li className="account">
       <button className="row" aria-expanded={open} aria-controls={panel} onClick={() => setOpen(!open)}>

@@ -4,7 +4,7 @@ import { graphql, useFragment } from "react-relay";
 import { AccountRow } from "./AccountRow.jsx";
 import { CopyButton, Icon, ServiceMark } from "./marks.jsx";
 import { Ago } from "./Time.jsx";
-import { ACCOUNT_STATUSES, accountsRemedy, brand, categoryOf, causeOf, plural, providerRemedy, reminders } from "./words.js";
+import { ACCOUNT_STATUSES, accountsRemedy, brand, categoryOf, causeOf, logoOf, plural, providerRemedy, reminders, serviceOf } from "./words.js";
 
 /** Accounts of a service that are shown before "Show all". */
 const SHOWN = 3;
@@ -24,6 +24,9 @@ export function Attention({ health, needing, mine, count, more }) {
           category
           rawCategory
           displayName
+          toolkits {
+            logoUrl
+          }
           errorMessage
           lastSyncAt
           health {
@@ -43,6 +46,8 @@ export function Attention({ health, needing, mine, count, more }) {
             statusReason
             toolkit {
               slug
+              name
+              logoUrl
             }
             health {
               reasons {
@@ -81,7 +86,7 @@ export function Attention({ health, needing, mine, count, more }) {
           <ProviderItem key={provider.id} provider={provider} mine={mine} />
         ))}
         {[...services].map(([slug, nodes]) => (
-          <Service key={slug} slug={slug} accounts={nodes} mine={mine} />
+          <Service key={slug} toolkit={nodes[0].toolkit} accounts={nodes} mine={mine} />
         ))}
       </ul>
       {isPartial && <p className="muted small wide">Accounts whose sign-in was never completed are listed, but not counted.</p>}
@@ -119,7 +124,7 @@ function ProviderItem({ provider, mine }) {
   const { name, displayName, errorMessage, health } = provider;
   return (
     <li className="item">
-      <ServiceMark name={name} />
+      <ServiceMark name={name} logo={logoOf(provider)} />
       <div className="what">
         <h3>
           {brand(name)} <span className="muted">{displayName ?? categoryOf(provider)}</span>
@@ -140,9 +145,9 @@ function ProviderItem({ provider, mine }) {
   );
 }
 
-function Service({ slug, accounts, mine }) {
+function Service({ toolkit, accounts, mine }) {
   const [all, setAll] = useState(false);
-  const service = brand(slug);
+  const service = serviceOf(toolkit);
   const persons = accounts.map((account) => ({ user: account.userId, cause: causeOf(account) }));
   const causes = persons.map(({ cause }) => cause);
   const users = [...new Set(persons.map(({ user }) => user))];
@@ -150,7 +155,7 @@ function Service({ slug, accounts, mine }) {
   return (
     <li className="service-group">
       <div className="item">
-        <ServiceMark name={slug} />
+        <ServiceMark name={toolkit.slug} logo={toolkit.logoUrl} />
         <div className="what">
           <h3>
             {service} <span className="muted">{plural(accounts.length, "account")}</span>

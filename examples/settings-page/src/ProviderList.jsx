@@ -7,7 +7,7 @@ import { isFiltered, NONE } from "./filters.js";
 import { Icon, PersonMark, ServiceMark, State } from "./marks.jsx";
 import { ProviderPanel } from "./ProviderPanel.jsx";
 import { Ago } from "./Time.jsx";
-import { brand, CATEGORIES, categoryOf, plural, stateOf } from "./words.js";
+import { brand, CATEGORIES, categoryOf, logoOf, plural, stateOf } from "./words.js";
 
 export function ProviderList({ providers, filters, setFilters, waiting, mine, needing }) {
   const list = useFragment(
@@ -79,6 +79,9 @@ function ProviderRow({ provider: key, mine }) {
         id
         name
         displayName
+        toolkits {
+          logoUrl
+        }
         connected
         lastSyncAt
         errorMessage
@@ -112,7 +115,7 @@ function ProviderRow({ provider: key, mine }) {
   return (
     <li className={`provider ${changed ? "changed" : ""}`}>
       <button className="row" aria-expanded={open} aria-controls={panel} onClick={() => setOpen(!open)}>
-        <ServiceMark name={provider.name} />
+        <ServiceMark name={provider.name} logo={logoOf(provider)} />
         <span className="what">
           <span className="name">
             {brand(provider.name)} {provider.displayName && <span className="muted">{provider.displayName}</span>}

@@ -21,6 +21,7 @@ const sourcesQuery = graphql`
       user {
         id
       }
+      actions
     }
     upstreams {
       ...Sources_upstreams
@@ -126,7 +127,7 @@ export function SettingsPage({ attempt }) {
 
   return (
     <Refetches value={loaded.times}>
-      <Page value={{ reload, refresh: viewer.role === "ADMIN" ? refresh : reload, mine }}>
+      <Page value={{ reload, refresh: viewer.role === "ADMIN" ? refresh : reload, mine, actions: viewer.actions }}>
         <div className="title">
           <div>
             <h1>Integrations</h1>

@@ -4,10 +4,10 @@ import { createContext, useContext, useState } from "react";
 import { commitMutation, graphql, useRelayEnvironment } from "react-relay";
 
 /**
- * What actions need of the page: `reload` refetches it, `refresh` also has Composio's data fetched again if the viewer may, and `mine`
- * says that all accounts are the viewer's own.
+ * What actions need of the page: `reload` refetches it, `refresh` also has Composio's data fetched again if the viewer may, `mine`
+ * says that all accounts are the viewer's own, and `actions` lists what the viewer may do.
  */
-export const Page = createContext({ reload: async () => {}, refresh: async () => {}, mine: false });
+export const Page = createContext({ reload: async () => {}, refresh: async () => {}, mine: false, actions: [] });
 
 export const MUTATIONS = {
   reconnectAccount: graphql`

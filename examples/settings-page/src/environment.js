@@ -48,9 +48,13 @@ export async function send(query, variables = {}) {
   return body;
 }
 
+/** Whether only names and logos of toolkits are missing: the rest of their API may work. */
+const isOfToolkits = ({ path = [], extensions }) =>
+  (extensions.paths ?? [path]).every((steps) => steps.some((step) => step === "toolkit" || step === "toolkits"));
+
 /** Updates `outages`. An operation that reads both APIs without an error of one of them ends that API's outage. */
 function recordOutages({ errors = [] }, readsBoth) {
-  const failed = errors.map(({ extensions }) => extensions).filter((extensions) => extensions?.upstream);
+  const failed = errors.filter((error) => error.extensions?.upstream && !isOfToolkits(error)).map(({ extensions }) => extensions);
   outages.set((before) => {
     const after = readsBoth ? {} : { ...before };
     for (const { upstream, code, retryAfterMs } of failed) {

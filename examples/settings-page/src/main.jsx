@@ -4,6 +4,7 @@ import { Component, StrictMode, Suspense, useEffect, useMemo, useState } from "r
 import { createRoot } from "react-dom/client";
 import { RelayEnvironmentProvider } from "react-relay";
 import { createEnvironment, token } from "./environment.js";
+import { readPolicy } from "./logos.js";
 import { Icon, Skeleton } from "./marks.jsx";
 import { hasSucceeded, isReturnFromSignIn, signalSignIn } from "./reconnects.js";
 import { SettingsPage } from "./SettingsPage.jsx";
@@ -128,6 +129,8 @@ function App() {
     </RelayEnvironmentProvider>
   );
 }
+
+readPolicy();
 
 const icon = document.querySelector("link[rel=icon]").href;
 

@@ -1,5 +1,7 @@
 // Small components of several parts: states, services, persons, icons, facts, copy buttons, and placeholders.
 import { Component, useState } from "react";
+import { logos } from "./logos.js";
+import { useStore } from "./store.js";
 import { brand, stateOf } from "./words.js";
 
 export function State({ state }) {
@@ -10,15 +12,27 @@ export function State({ state }) {
 /** A constant colour for each name. */
 const hue = (text) => ([...text].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 9973, 7) * 137) % 360;
 
-export const ServiceMark = ({ name }) => (
-  <span className="mark service" style={{ "--hue": hue(name) }} aria-hidden="true">
-    {brand(name)
-      .split(" ")
-      .map((word) => word[0])
-      .slice(0, 2)
-      .join("")}
-  </span>
-);
+/** The logo of a service where the page may load it, otherwise its initials. */
+export function ServiceMark({ name, logo }) {
+  const origins = useStore(logos.allowed);
+  const broken = useStore(logos.broken);
+  if (logo && logos.isAllowed(logo, origins) && !broken.has(logo)) {
+    return (
+      <span className="mark service logo" aria-hidden="true">
+        <img src={logo} alt="" loading="lazy" referrerPolicy="no-referrer" onError={() => logos.failed(logo)} />
+      </span>
+    );
+  }
+  return (
+    <span className="mark service" style={{ "--hue": hue(name) }} aria-hidden="true">
+      {brand(name)
+        .split(" ")
+        .map((word) => word[0])
+        .slice(0, 2)
+        .join("")}
+    </span>
+  );
+}
 
 /** `user_27` → 27, `ann@…` → AN. */
 const initials = (user) => /(\d{1,2})$/.exec(user)?.[1] ?? user.slice(0, 2).toUpperCase();

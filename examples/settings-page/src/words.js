@@ -53,6 +53,12 @@ const BRANDS = {
 /** `google_drive` → Google Drive. */
 export const brand = (name) => BRANDS[name] ?? title(name);
 
+/** The name of a toolkit: the catalogue's, or one derived from the slug while that cannot be read. */
+export const serviceOf = ({ slug, name }) => name ?? brand(slug);
+
+/** The logo of an integration: that of its first toolkit with one. */
+export const logoOf = ({ toolkits }) => toolkits.find(({ logoUrl }) => logoUrl)?.logoUrl;
+
 /** `REAUTH_REQUIRED` → Reauth Required. */
 export function title(word) {
   const spaced = word.replaceAll(/[_-]+/g, " ").toLowerCase();

@@ -12,7 +12,12 @@ struct TestResponse {
 }
 
 async fn get(path: &str) -> TestResponse {
-    let response = routes().oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+    get_with("", path).await
+}
+
+async fn get_with(image_origins: &str, path: &str) -> TestResponse {
+    let origins = AllowedOrigins::try_from(image_origins.to_owned()).unwrap();
+    let response = routes(&origins).oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
     let (head, body) = response.into_parts();
     let bytes = body.collect().await.unwrap().to_bytes();
     TestResponse {
@@ -53,6 +58,19 @@ async fn every_file_has_a_type_and_the_security_headers() {
         assert_eq!(headers["x-frame-options"], "DENY", "{path}");
     }
     assert!(!POLICY.contains("unsafe"), "{POLICY}");
+}
+
+#[tokio::test]
+async fn images_of_the_configured_origins_are_allowed() {
+    let origins = "https://logos.composio.dev, https://img.example:8443";
+    for path in ["/example", "/example/licenses.md"] {
+        let policy = &get_with(origins, path).await.headers["content-security-policy"];
+        assert_eq!(
+            policy.to_str().unwrap(),
+            format!("{POLICY} https://logos.composio.dev https://img.example:8443"),
+            "{path}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -34,10 +34,11 @@ use super::data_sources::DataSources;
 use super::lists::scan::Reader;
 use super::stats::OperationStats;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::actions::{ConnectLink, UserError, UserErrorCode};
+use crate::domain::actions::{Action, ConnectLink, UserError, UserErrorCode};
 use crate::domain::caller::Caller;
 use crate::domain::change::ChangeCause;
 use crate::domain::upstream_name::UpstreamName;
+use crate::domain::view::View;
 use crate::domain::web_url::is_safe_for_browsers;
 use crate::replicas::Replicas;
 use crate::telemetry::audit::{ActionCounts, ActionOutcome, AuditRecord};
@@ -94,6 +95,23 @@ impl AccountActions {
     /// Adds the metrics of all actions.
     pub fn read_metrics(&self, readings: &mut Readings) {
         self.state.counts.read(readings);
+    }
+
+    /// Returns the actions that a caller may take.
+    #[must_use]
+    pub fn allowed(&self, caller: &Caller) -> Vec<Action> {
+        let view = caller.view();
+        Action::ALL.into_iter().filter(|action| self.check_permission(&view, *action).is_ok()).collect()
+    }
+
+    fn check_permission(&self, view: &View, action: Action) -> Result<(), ActionRefusal> {
+        if !self.settings.enabled {
+            return Err(ActionRefusal::Disabled);
+        }
+        if !view.is_full() && !self.settings.member.contains(action) {
+            return Err(ActionRefusal::NotAllowed(action));
+        }
+        Ok(())
     }
 
     /// Runs an action and records it in the audit log.
@@ -157,12 +175,7 @@ impl AccountActions {
         mut request: ActionRequest,
     ) -> Result<ActionResult, ActionError> {
         let (caller, view) = (&context.caller, context.caller.view());
-        if !self.settings.enabled {
-            return Err(ActionRefusal::Disabled.into());
-        }
-        if !view.is_full() && !self.settings.member.contains(request.action()) {
-            return Err(ActionRefusal::NotAllowed(request.action()).into());
-        }
+        self.check_permission(&view, request.action())?;
         request.check(&self.settings, &view)?;
         let Some(credential) = caller.tenant.composio.clone() else {
             return Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential).into());

@@ -20,6 +20,7 @@ use super::dependencies;
 use super::freshness::{Cached, Freshness, FreshnessState};
 use super::key::{CacheKey, Weigh};
 use super::upstream_cache::UpstreamCache;
+use crate::loaders::settings::CacheSettings;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// Number of reads from which an entry is hot. A hot entry is refreshed before it expires. Two reads are many: while a
@@ -45,10 +46,34 @@ const HEAVY_DIVISOR: u64 = 64;
 /// Approximate overhead of an entry in moka.
 const ENTRY_BYTES: usize = 160;
 
+/// How long the entries of one cache are served, and what ends them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryRules {
+    /// Time after expiry during which an entry is served while it is refreshed.
+    pub(crate) stale_while_revalidate: Duration,
+    /// Time after expiry during which an entry is served if it cannot be refreshed.
+    pub(crate) stale_if_error: Duration,
+    /// Whether the entries do not depend on the credential's objects: an expiry of those does not expire them, and a 403
+    /// concerns them alone.
+    pub(crate) is_reference_data: bool,
+}
+
+impl EntryRules {
+    /// Returns the rules of an upstream's objects.
+    pub(crate) fn of(settings: &CacheSettings) -> Self {
+        Self {
+            stale_while_revalidate: settings.stale_while_revalidate(),
+            stale_if_error: settings.stale_if_error(),
+            is_reference_data: false,
+        }
+    }
+}
+
 /// Entries of one cache, bounded by bytes.
 pub(crate) struct CacheEntries<K: CacheKey, V> {
     entries: moka::sync::Cache<K, Entry<V>>,
     limit_bytes: u64,
+    rules: EntryRules,
     pub(crate) upstream_cache: Arc<UpstreamCache<K::Upstream>>,
 }
 
@@ -101,7 +126,11 @@ where
     K: CacheKey,
     V: Weigh + Clone + Send + Sync + 'static,
 {
-    pub(crate) fn new(upstream_cache: Arc<UpstreamCache<K::Upstream>>, limit_bytes: u64) -> Self {
+    pub(crate) fn new(
+        upstream_cache: Arc<UpstreamCache<K::Upstream>>,
+        limit_bytes: u64,
+        rules: EntryRules,
+    ) -> Self {
         let listener_cache = Arc::clone(&upstream_cache);
         let entries = moka::sync::Cache::builder()
             .max_capacity(limit_bytes)
@@ -118,9 +147,9 @@ where
                 }
             })
             // This only frees memory. `usable_entry` checks the expiry, against Tokio's clock.
-            .time_to_idle(upstream_cache.settings.stale_if_error() + DAY)
+            .time_to_idle(rules.stale_if_error + DAY)
             .build();
-        Self { entries, limit_bytes, upstream_cache }
+        Self { entries, limit_bytes, rules, upstream_cache }
     }
 
     pub(crate) fn begin(&self, key: &K) -> FetchStart {
@@ -133,7 +162,7 @@ where
         let Some(entry) = self.usable_entry(key, now) else {
             return CacheLookup::Missing;
         };
-        if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
+        if !self.is_current(key, &entry) {
             return CacheLookup::Old;
         }
         let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
@@ -156,15 +185,22 @@ where
     /// Returns the earliest fetch time of a value that is newer than the cached one and was not invalidated.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
         let cached = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
-        cached.max(self.upstream_cache.min_fetch_time(&key.credential()))
+        cached.max(self.min_fetch_time(key))
+    }
+
+    /// Returns the earliest fetch time of a value that was not invalidated.
+    pub(crate) fn min_fetch_time(&self, key: &K) -> Option<Instant> {
+        if self.rules.is_reference_data {
+            return None;
+        }
+        self.upstream_cache.min_fetch_time(&key.credential())
     }
 
     /// Returns the value of a key if it is fresh, without counting a read.
     pub(crate) fn peek(&self, key: &K) -> Option<Cached<V>> {
         let now = self.now();
         let entry = self.usable_entry(key, now).filter(|entry| now < entry.fresh_until)?;
-        let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
-        is_current.then(|| self.to_cached(&entry, now))
+        self.is_current(key, &entry).then(|| self.to_cached(&entry, now))
     }
 
     /// Whether the value of a key can be served without waiting for a fetch.
@@ -172,8 +208,7 @@ where
         let now = self.now();
         self.usable_entry(key, now).is_some_and(|entry| {
             let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
-            let is_current = entry.epoch == self.upstream_cache.epoch(&key.credential());
-            is_current && (is_deferred || now < self.revalidate_until(&entry))
+            self.is_current(key, &entry) && (is_deferred || now < self.revalidate_until(&entry))
         })
     }
 
@@ -222,6 +257,11 @@ where
 
     /// Defers the next fetch of a key after a failure, and returns the value to serve meanwhile.
     pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
+        if error.failure == UpstreamFailure::Forbidden && self.rules.is_reference_data {
+            // The API key lacks the permission for this data alone.
+            self.entries.invalidate(key);
+            return None;
+        }
         if matches!(error.failure, UpstreamFailure::Unauthorized | UpstreamFailure::Forbidden) {
             // The upstream rejects the API key, so data that was read with it must not be served any more.
             self.upstream_cache.withdraw(&key.credential(), began.epoch);
@@ -243,7 +283,7 @@ where
             backoff.min(RETRY_AFTER_MAX).max(requested_delay.min(UPSTREAM_RETRY_AFTER_MAX))
         };
         entry.deferred_until = Some(now + delay);
-        if entry.epoch != began.epoch {
+        if entry.epoch != began.epoch && !self.rules.is_reference_data {
             // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.epoch = began.epoch;
             entry.fresh_until = entry.fresh_until.min(now);
@@ -267,7 +307,7 @@ where
     pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
         let now = self.now();
         let mut entry = self.usable_entry(key, now)?;
-        if entry.epoch != self.upstream_cache.epoch(&key.credential()) {
+        if !self.is_current(key, &entry) {
             // Its epoch was expired, so it is not fresh, even within its lifetime.
             entry.fresh_until = entry.fresh_until.min(now);
         }
@@ -312,10 +352,15 @@ where
             return None;
         }
         let is_usable = match entry.is_fresh_only {
-            true => now < entry.fresh_until && entry.epoch == self.upstream_cache.epoch(&key.credential()),
+            true => now < entry.fresh_until && self.is_current(key, &entry),
             false => now < self.usable_until(&entry),
         };
         is_usable.then_some(entry)
+    }
+
+    /// Whether the credential's data has not been expired since an entry was fetched.
+    fn is_current(&self, key: &K, entry: &Entry<V>) -> bool {
+        self.rules.is_reference_data || entry.epoch == self.upstream_cache.epoch(&key.credential())
     }
 
     fn now(&self) -> Instant {
@@ -323,11 +368,11 @@ where
     }
 
     fn revalidate_until(&self, entry: &Entry<V>) -> Instant {
-        entry.fresh_until + self.upstream_cache.settings.stale_while_revalidate()
+        entry.fresh_until + self.rules.stale_while_revalidate
     }
 
     fn usable_until(&self, entry: &Entry<V>) -> Instant {
-        entry.fresh_until + self.upstream_cache.settings.stale_if_error()
+        entry.fresh_until + self.rules.stale_if_error
     }
 
     fn to_cached(&self, entry: &Entry<V>, now: Instant) -> Cached<V> {

@@ -17,7 +17,7 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::deadline::UpstreamDeadline;
-use super::entries::{CacheEntries, CacheLookup, FetchStart};
+use super::entries::{CacheEntries, CacheLookup, EntryRules, FetchStart};
 use super::freshness::{Cached, Freshness, FreshnessState, StalePolicy, ValueSource};
 use super::key::{CacheKey, CacheValue};
 use super::metrics::ReadFreshness;
@@ -57,7 +57,17 @@ where
         limit_bytes: u64,
         kind: &'static str,
     ) -> Self {
-        let entries = Arc::new(CacheEntries::new(Arc::clone(upstream_cache), limit_bytes));
+        Self::with_rules(upstream_cache, limit_bytes, kind, EntryRules::of(&upstream_cache.settings))
+    }
+
+    /// Creates a cache whose entries have rules of their own.
+    pub(crate) fn with_rules(
+        upstream_cache: &Arc<UpstreamCache<K::Upstream>>,
+        limit_bytes: u64,
+        kind: &'static str,
+        rules: EntryRules,
+    ) -> Self {
+        let entries = Arc::new(CacheEntries::new(Arc::clone(upstream_cache), limit_bytes, rules));
         Self { entries, flights: SingleFlight::of_fetches(K::Upstream::NAME), kind, variant: "".into() }
     }
 
@@ -104,7 +114,7 @@ where
     fn request(&self, keys: Vec<K>, purpose: Purpose) -> BatchRequest<K> {
         let since = |key: &K| match purpose {
             Purpose::Refresh => self.entries.newer_than(key),
-            Purpose::Needed => self.entries.upstream_cache.min_fetch_time(&key.credential()),
+            Purpose::Needed => self.entries.min_fetch_time(key),
         };
         let keys = keys
             .into_iter()

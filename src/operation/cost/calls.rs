@@ -7,24 +7,30 @@
 //!   again.
 //! - A list that is filtered by several users takes one more call per user and page if accounts do not name their
 //!   users, up to a limit for the operation.
+//! - The names and other details of toolkits take one call per thousand toolkits of one selection.
 //! - A disagreement takes two requests, each for one row of each integration's accounts.
 //! - An action on an account takes one write and up to four reads of the account. Mutations run one after the other.
 //! - A refresh reads both upstreams again, even if they were read before.
 //! - Counts take one call per number, up to a limit, and one for the first page, which shows whether a walk over the
 //!   list takes fewer calls.
 
+use apollo_compiler::Name;
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
 use super::argument::{count, whole};
 use super::representations::Representations;
 use crate::loaders::settings::ListSettings;
 use crate::loaders::stats::USER_QUESTIONS_MAX;
+use crate::upstream::toolkits::SLUGS_OF_A_CALL;
 
 /// Number of counts in `statusCounts` that take a call.
 const STATUSES: f64 = 7.0;
 
 /// Number of IDs per call (`connected_account_ids`).
 const IDS_OF_A_CALL: u64 = 100;
+
+/// The fields of a toolkit that are read from Composio's catalogue.
+const DETAILS_OF_TOOLKIT: [&str; 4] = ["name", "logoUrl", "categories", "description"];
 
 /// The calls counted so far.
 pub(super) struct Calls<'a> {
@@ -91,6 +97,11 @@ impl<'a> Calls<'a> {
         self.by_ids(entities.of_type("ConnectedAccount"));
     }
 
+    /// Counts the calls that read the details of a number of toolkits.
+    pub(super) fn toolkits(&mut self, toolkits: f64) {
+        self.others = self.others.saturating_add(whole(toolkits / count(SLUGS_OF_A_CALL)));
+    }
+
     fn by_ids(&mut self, ids: f64) {
         self.accounts_by_id = self.accounts_by_id.saturating_add(whole(ids));
     }
@@ -132,6 +143,11 @@ impl<'a> Calls<'a> {
         let joined = (providers / count(self.lists.page_rows.max(1))).ceil() + 1.0;
         self.others = self.others.saturating_add(whole(2.0 * (joined + providers)));
     }
+}
+
+/// Whether a field of a type is read from Composio's catalogue of toolkits.
+pub(super) fn is_detail_of_toolkit(of_type: &Name, field: &Field) -> bool {
+    of_type == "Toolkit" && DETAILS_OF_TOOLKIT.contains(&field.name.as_str())
 }
 
 /// Whether a field is a list of accounts.

@@ -71,7 +71,17 @@ const OUTCOME: Label =
     label("outcome", &["ok", "partial", "refused", "overloaded", "crashed", "hung_up", "cut_off"]);
 const CACHE: Label = label(
     "cache",
-    &["pages", "accounts", "totals", "reverse_pages", "providers", "last_known", "responses", "documents"],
+    &[
+        "pages",
+        "accounts",
+        "totals",
+        "toolkits",
+        "reverse_pages",
+        "providers",
+        "last_known",
+        "responses",
+        "documents",
+    ],
 );
 const STATUS: Label = Label { name: "status", values: &[], is: "an HTTP status, three digits" };
 const VERSION: Label = Label { name: "version", values: &[], is: "as printed by `switchboard --version`" };
@@ -187,7 +197,7 @@ declared! {
     WATCHES = Gauge "switchboard_watches" in "" by [UPSTREAM]:
         "Credentials that are polled for changes, regardless of the number of subscribers";
     BATCH_KEYS = Histogram "switchboard_loader_batch_keys" in "keys"
-        by [label("loader", &["providers", "account", "accounts", "counts"])]:
+        by [label("loader", &["providers", "account", "accounts", "counts", "toolkits"])]:
         "Keys in one batch of a loader";
     CACHE_READS = Counter "switchboard_cache_reads_total" in ""
         by [UPSTREAM, label("freshness", &["fresh", "stale", "stale_on_error", "miss"])]:

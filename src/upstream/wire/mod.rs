@@ -12,6 +12,7 @@ pub(super) mod lenient;
 mod name_lists;
 pub(super) mod providers;
 mod rows;
+pub(super) mod toolkits;
 
 use json::JsonError;
 use lenient::FromJson;

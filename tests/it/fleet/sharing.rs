@@ -76,6 +76,19 @@ async fn each_account_by_id_is_read_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn toolkits_are_read_once_for_all_replicas() {
+    let fleet = Fleet::new().await;
+    let [first, second, third] = &*fleet.replicas else { panic!() };
+    let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "zoom"]) { name logoUrl } }"#;
+    let result = first.data(query).await;
+    first.advance(Duration::from_secs(3_600)).await;
+    for other in [second, third] {
+        assert_eq!(other.data(query).await, result);
+    }
+    assert_eq!(fleet.calls(), ["POST /api/v3.1/toolkits/multi"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn failure_is_shared_with_waiters_and_not_cached() {
     let settings = Settings { latency_ms: 300, ..Settings::default() };
     let fleet = Fleet::with_setup(Setup { sandbox: settings, ..Setup::default() }).await;

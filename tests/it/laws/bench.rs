@@ -79,6 +79,8 @@ impl Bench {
             accounts_ttl_ms: ttl,
             stale_while_revalidate_ms: 0,
             stale_if_error_ms: 0,
+            toolkits_ttl_ms: 0,
+            toolkits_stale_ms: 0,
             jitter_percent: 0,
         };
         let upstream_cache = Arc::new(UpstreamCache::new(cache, clock));

@@ -116,9 +116,10 @@ impl Writer {
     }
 
     fn of_toolkit(&mut self, levels: usize) -> String {
-        match (levels, self.choose(3)) {
+        match (levels, self.choose(4)) {
             (0, _) => "slug".to_owned(),
             (_, 0) => format!("providers {{ {} }}", self.some(|writer| writer.of_provider(levels - 1))),
+            (_, 3) => "name".to_owned(),
             _ => self.accounts(levels - 1),
         }
     }

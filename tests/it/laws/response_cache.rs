@@ -129,7 +129,7 @@ async fn requests(world: &World) -> [Value; REQUESTS] {
         request(format!(
             "{{ provider(id: \"{provider}\") {{ displayName {FRESHNESS} connectedAccounts(last: 1) {{ {accounts} }} }} }}"
         )),
-        request(format!("{{ providersByIds(ids: [\"{provider}\"]) {{ name toolkits {{ slug }} }} }}")),
+        request(format!("{{ providersByIds(ids: [\"{provider}\"]) {{ name toolkits {{ slug name }} }} }}")),
         request(format!(
             "{{ connectedAccount(id: \"{own_id}\") {{ alias authConfig {{ connectedAccounts(first: 1) {{ {accounts} }} }} }} }}"
         )),
@@ -144,7 +144,7 @@ async fn requests(world: &World) -> [Value; REQUESTS] {
             "{{ toolkit(slug: \"gmail\") {{ slug providers {{ name }} connectedAccounts(first: 50) {{ {accounts} }} }} }}"
         )),
         request(format!(
-            "{{ toolkitsBySlugs(slugs: [\"slack\", \"github\", \"x\"]) {{ connectedAccounts(first: 3) {{ {accounts} totalCount }} }} }}"
+            "{{ toolkitsBySlugs(slugs: [\"slack\", \"github\", \"x\"]) {{ logoUrl categories connectedAccounts(first: 3) {{ {accounts} totalCount }} }} }}"
         )),
         request(format!(
             "{{ user(id: \"user_1\") {{ connectedAccounts {{ {accounts} }} }} usersByIds(ids: [\"user_0\", \"user_2\"]) {{ connectedAccounts(first: 1) {{ {accounts} isComplete }} }} }}"

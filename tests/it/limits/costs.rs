@@ -76,7 +76,7 @@ async fn trace_has_the_cost_and_the_limits() {
 }
 
 /// Queries with every kind of field that makes upstream calls.
-const QUERIES: [&str; 29] = [
+const QUERIES: [&str; 32] = [
     include_str!("introspection_of_graphiql.graphql"),
     "{ providers { totalCount } }",
     "{ providers { nodes { name toolkits { slug } } } }",
@@ -94,6 +94,9 @@ const QUERIES: [&str; 29] = [
     "{ connectedAccounts(first: 20) { nodes { authConfig { connectedAccounts(first: 5) { nodes { id } } } providers { name } } } }",
     "{ toolkit(slug: \"gmail\") { providers { name } connectedAccounts { nodes { id } } } }",
     "{ toolkitsBySlugs(slugs: [\"gmail\", \"slack\", \"notion\"]) { connectedAccounts(first: 100) { nodes { id } statusCounts { count } } } }",
+    "{ providers { nodes { toolkits { name logoUrl } } } }",
+    "{ connectedAccounts { nodes { toolkit { ...T } } } } fragment T on Toolkit { slug name categories }",
+    "{ _entities(representations: [{ __typename: \"User\", id: \"u\" }, { __typename: \"Toolkit\", slug: \"gmail\" }]) { ... on Toolkit { description } } }",
     "{ usersByIds(ids: [\"user_1\", \"user_2\"]) { connectedAccounts { nodes { id } totalCount } } }",
     "{ connectedAccount(id: \"ca_1\") { id } b: connectedAccount(id: \"ca_2\") { id } }",
     "{ connectedAccountsByIds(ids: [\"ca_1\", \"ca_2\", \"ca_3\"]) { id providers { name } } }",

@@ -71,6 +71,8 @@ impl TestCache {
             accounts_ttl_ms: TTL * 1_000,
             stale_while_revalidate_ms: 50_000,
             stale_if_error_ms: 1_000_000,
+            toolkits_ttl_ms: 0,
+            toolkits_stale_ms: 0,
             jitter_percent: 0,
         };
         let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
