@@ -1,15 +1,12 @@
 //! Decodes `{"items": [{"slug", "name", "meta": {"logo", "description", "categories": [{"name"}]}}], "next_cursor"}`
 //! (docs/upstreams.md#composio-toolkits), by allow-list.
 
-use serde::Deserialize;
-use serde::de::SeqAccess;
-use serde_json::value::RawValue;
 use url::Url;
 
-use super::lenient::{Field, FromJson, Identifier, Object, Text};
-use super::repair::repair;
-use super::rows::{FieldProblem, FieldProblems, fields, rows};
-use super::{UnexpectedShape, object, text};
+use super::json::{JsonError, JsonReader};
+use super::lenient::{Field, FromJson, Identifier, Text, json_object};
+use super::rows::{FieldProblem, FieldProblems, Rows};
+use super::{UnexpectedShape, decode};
 use crate::domain::problems::ProblemRule;
 use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
@@ -18,34 +15,41 @@ use crate::upstream::toolkits::ToolkitPage;
 /// Most categories of one toolkit. Further ones are skipped.
 const CATEGORIES_MAX: usize = 20;
 
-#[derive(Deserialize)]
-struct Page<'j> {
-    #[serde(borrow)]
-    items: Vec<&'j RawValue>,
-    #[serde(default)]
-    next_cursor: Field<Text>,
+json_object! {
+    struct Page {
+        items: ToolkitRows = "items",
+        next_cursor: Text = "next_cursor",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Toolkit {
-    slug: Field<Identifier>,
-    name: Field<Text>,
-    meta: Field<Object<Meta>>,
+struct ToolkitRows(Rows<(ToolkitSlug, ToolkitDetails)>);
+
+impl FromJson for ToolkitRows {
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
+        Rows::read(json, UpstreamName::Composio, toolkit).map(|rows| Some(Self(rows)))
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Meta {
-    logo: Field<Text>,
-    description: Field<Text>,
-    categories: Field<Categories>,
+json_object! {
+    struct Toolkit {
+        slug: Identifier = "slug",
+        name: Text = "name",
+        meta: Meta = "meta",
+    }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Category {
-    name: Field<Text>,
+json_object! {
+    struct Meta {
+        logo: Text = "logo",
+        description: Text = "description",
+        categories: Categories = "categories",
+    }
+}
+
+json_object! {
+    struct Category {
+        name: Text = "name",
+    }
 }
 
 /// The names of a list of categories. Entries without a name are skipped.
@@ -53,33 +57,30 @@ struct Category {
 struct Categories(Vec<Box<str>>);
 
 impl FromJson for Categories {
-    fn from_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Option<Self>, A::Error> {
+    fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
         let mut names = Vec::new();
-        while let Some(entry) = list.next_element::<Field<Object<Category>>>()? {
-            let name = entry.read().and_then(|Object(Category { name })| name.read());
-            names.extend(name.map(|Text(name)| name).filter(|_| names.len() < CATEGORIES_MAX));
-        }
+        json.list(|json| {
+            let name = json.field::<Category>()?.read().and_then(|category| category.name.read());
+            if let Some(Text(name)) = name
+                && names.len() < CATEGORIES_MAX
+            {
+                names.push(name);
+            }
+            Ok(())
+        })?;
         Ok(Some(Self(names)))
     }
 }
 
 /// Decodes a page without its unreadable rows, and counts those.
 pub(in crate::upstream) fn page(body: &[u8]) -> Result<ToolkitPage, UnexpectedShape> {
-    let json = text(body)?;
-    let repaired;
-    let page: Page<'_> = match object(json) {
-        Some(page) => page,
-        None => {
-            repaired = repair(json).ok_or(UnexpectedShape)?;
-            object(&repaired).ok_or(UnexpectedShape)?
-        }
-    };
-    let next_cursor = match page.next_cursor {
+    let Page { items, next_cursor } = decode(body)?;
+    let ToolkitRows(Rows { decoded: toolkits, sent: _, problems }) = items.read().ok_or(UnexpectedShape)?;
+    let next_cursor = match next_cursor {
         Field::Unreadable => return Err(UnexpectedShape),
         Field::Read(Text(cursor)) => Some(cursor).filter(|cursor| !cursor.is_empty()),
         Field::Absent => None,
     };
-    let (toolkits, problems) = rows(UpstreamName::Composio, page.items.into_iter().map(fields), toolkit);
     Ok(ToolkitPage { toolkits, next_cursor, problems })
 }
 
@@ -91,7 +92,7 @@ fn toolkit(
     if slug.is_empty() {
         return Err(FieldProblem::new("slug", ProblemRule::Empty));
     }
-    let meta = problems.optional("meta", row.meta).map(|Object(meta)| meta).unwrap_or_default();
+    let meta = problems.optional("meta", row.meta).unwrap_or_default();
     let logo_url = problems.text("meta.logo", meta.logo).filter(|url| !url.is_empty());
     if logo_url.as_deref().is_some_and(|url| !is_https(url)) {
         problems.unreadable("meta.logo");
