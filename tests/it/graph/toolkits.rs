@@ -182,7 +182,7 @@ async fn a_malformed_slug_of_an_account_is_not_sent() {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_row_is_null_and_a_problem() {
     let world = World::new();
-    world.sandbox.drift(true);
+    world.sandbox.set_drift(true);
     let query = r#"{ toolkitsBySlugs(slugs: ["gmail", "slack", "zoom"]) { name } }"#;
     let answer = world.query(query).await;
     assert_eq!(
