@@ -35,9 +35,9 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     let uses_tenants = matches!(mode, Some(AuthMode::Tokens | AuthMode::Jwt));
     for (tenant, entry) in config.tenants.iter().zip(values.entries_mut("tenants")) {
         if tenant.name == DEFAULT {
-            entry.reject(
+            entry.add_problem(
                 "name",
-                "\"default\" is the tenant of the upstream.*.api_key settings: use another name",
+                "\"default\" is reserved: it is the tenant of the upstream.*.api_key settings; use another name",
             );
         }
         validate_key::<Leadlex>("leadlex_api_key", &tenant.leadlex_api_key, entry);
@@ -53,7 +53,7 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     if mode == Some(AuthMode::Tokens) && config.auth.tokens.is_empty() {
         let message =
             "\"tokens\" needs at least one [[auth.tokens]] entry: `switchboard token new` creates one";
-        values.reject("auth.mode", message);
+        values.add_problem("auth.mode", message);
     }
     validate_jwt(&config.auth.jwt, mode == Some(AuthMode::Jwt), values);
 }
@@ -63,7 +63,7 @@ fn validate_webhook_secrets(name: &str, setting: &SecretString, values: &mut Set
     let is_short = |secret: &SecretString| secret.expose_secret().len() < WEBHOOK_SECRET_BYTES_MIN;
     let secrets = webhook::settings::secrets(setting);
     if secrets.iter().any(is_short) {
-        values.reject(
+        values.add_problem(
             name,
             format!("a secret is too short: it takes {WEBHOOK_SECRET_BYTES_MIN} characters or more"),
         );
@@ -77,7 +77,7 @@ fn validate_webhook_secrets(name: &str, setting: &SecretString, values: &mut Set
             "the base64 after `whsec_` is a key of {bytes} bytes, which is too short: it takes {WEBHOOK_KEY_BYTES_MIN} or \
              more; create a new secret"
         );
-        values.reject(name, message);
+        values.add_problem(name, message);
     }
 }
 
@@ -97,9 +97,9 @@ fn validate_names(list: &str, names: &[&str], values: &mut SettingValues<'_>) {
         let is_valid = (1..=64).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.@".contains(&byte));
         if !is_valid {
-            entry.reject("name", "takes 1 to 64 letters, digits, `_`, `-`, `.` and `@`");
+            entry.add_problem("name", "takes 1 to 64 letters, digits, `_`, `-`, `.` and `@`");
         } else if !taken.insert(*name) {
-            entry.reject("name", format!("{name:?} is the name of another entry: names must be unique"));
+            entry.add_problem("name", format!("{name:?} is the name of another entry: names must be unique"));
         }
     }
 }
@@ -113,7 +113,7 @@ fn validate_tokens(config: &Config, values: &mut SettingValues<'_>) {
         validate_token(token, entry);
         match token.digest() {
             Ok(digest) if !hashes.insert(digest) => {
-                entry.reject("sha256", "is the hash of another entry: each caller needs its own token");
+                entry.add_problem("sha256", "is the hash of another entry: each caller needs its own token");
             }
             _ => {}
         }
@@ -121,10 +121,11 @@ fn validate_tokens(config: &Config, values: &mut SettingValues<'_>) {
             token.tenant == DEFAULT || config.tenants.iter().any(|tenant| tenant.name == token.tenant);
         if !is_tenant {
             let known = config.tenants.iter().map(|tenant| tenant.name.as_str());
-            let known: Vec<&str> = std::iter::once(DEFAULT).chain(known).collect();
-            entry.reject(
+            let known: Vec<String> =
+                std::iter::once(DEFAULT).chain(known).map(|name| format!("{name:?}")).collect();
+            entry.add_problem(
                 "tenant",
-                format!("{:?} is not a tenant: use one of {}", token.tenant, known.join(", ")),
+                format!("{:?} is not a tenant; the tenants are {}", token.tenant, known.join(", ")),
             );
         }
     }
@@ -137,18 +138,18 @@ fn validate_token(token: &TokenSettings, entry: &mut SettingValues<'_>) {
         ("rate_limit_upstream_calls", token.rate_limit_upstream_calls),
     ] {
         if limit > RateLimits::MAX.cast_unsigned() {
-            entry.reject(name, format!("{limit} is out of range: it takes 0 to {}", RateLimits::MAX));
+            entry.add_problem(name, format!("{limit} is out of range: it takes 0 to {}", RateLimits::MAX));
         }
     }
     if let Err(bad) = token.digest() {
-        entry.reject("sha256", bad.to_string());
+        entry.add_problem("sha256", bad.to_string());
     }
     match token.role() {
         // An invalid role is already reported.
         Err(bad @ (InvalidTokenEntry::Member(_) | InvalidTokenEntry::AdminWithUser))
             if !entry.has_problem("role") =>
         {
-            entry.reject("user_id", bad.to_string());
+            entry.add_problem("user_id", bad.to_string());
         }
         _ => {}
     }
@@ -163,26 +164,26 @@ fn validate_jwt(jwt: &JwtSettings, is_used: bool, values: &mut SettingValues<'_>
             ("auth.jwt.user_id_claim", jwt.user_id_claim.is_empty()),
         ] {
             if is_missing {
-                values.reject(name, "missing: auth.mode = \"jwt\" needs it");
+                values.add_problem(name, "missing: auth.mode = \"jwt\" needs it");
             }
         }
         if jwt.jwks_url.is_empty() && jwt.jwks_file().is_none() {
             let message = "missing: auth.mode = \"jwt\" needs it, or a file in auth.jwt.jwks_file";
-            values.reject("auth.jwt.jwks_url", message);
+            values.add_problem("auth.jwt.jwks_url", message);
         }
     }
     if !jwt.jwks_url.is_empty() {
         if let Some(why) = jwks_url_problem(&jwt.jwks_url) {
-            values.reject("auth.jwt.jwks_url", why);
+            values.add_problem("auth.jwt.jwks_url", why);
         } else if jwt.jwks_file().is_some() {
-            values.reject("auth.jwt.jwks_file", "auth.jwt.jwks_url is set too: set only one of the two");
+            values.add_problem("auth.jwt.jwks_file", "auth.jwt.jwks_url is set too: set only one of the two");
         }
     }
     if let Some(path) = jwt.jwks_file().filter(|_| jwt.jwks_url.is_empty()) {
         match fs::read(path).map(|text| keys::KeySet::parse(&text)) {
             Ok(Ok(_)) => {}
-            Ok(Err(why)) => values.reject("auth.jwt.jwks_file", format!("{path:?}: {why}")),
-            Err(error) => values.reject("auth.jwt.jwks_file", format!("cannot read {path:?}: {error}")),
+            Ok(Err(why)) => values.add_problem("auth.jwt.jwks_file", format!("{path:?}: {why}")),
+            Err(error) => values.add_problem("auth.jwt.jwks_file", format!("cannot read {path:?}: {error}")),
         }
     }
 }

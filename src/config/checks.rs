@@ -17,9 +17,9 @@ pub(super) fn validate_key<U: Upstream>(name: &str, key: &SecretString, values: 
         UpstreamName::Composio => ("LeadLex", "wbk_"),
     };
     if secret.starts_with(prefix) {
-        values.reject(name, format!("begins with {prefix}: that is a key to {other}"));
+        values.add_problem(name, format!("begins with {prefix}: that is a key to {other}"));
     } else if let Err(error) = Credential::<U>::new(secret) {
-        values.reject(name, error.to_string());
+        values.add_problem(name, error.to_string());
     }
 }
 
@@ -28,6 +28,6 @@ pub(super) fn reject_missing_key(name: &str, instruction: &str, values: &mut Set
     let by_file = format!("{name}_file");
     let is_reported = values.has_problem(name) || values.has_problem(&by_file);
     if values.text(name).is_empty() && !is_reported {
-        values.reject(name, format!("missing: {instruction}, or name a file in {by_file}"));
+        values.add_problem(name, format!("missing: {instruction}, or name a file in {by_file}"));
     }
 }

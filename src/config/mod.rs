@@ -121,7 +121,7 @@ impl Config {
             let text = values.text(NAME).to_owned();
             match text.parse() {
                 Ok(address) => return Ok(address),
-                Err(_) => values.reject(NAME, format!("{text:?} is not an IP address with a port")),
+                Err(_) => values.add_problem(NAME, format!("{text:?} is not an IP address with a port")),
             }
         }
         Err(values.into_problems())
@@ -209,7 +209,7 @@ fn reset_invalid<'a>(
             })
         });
         if let Some(problem) = problem {
-            values.reject(&setting.name, problem);
+            values.add_problem(&setting.name, problem);
             values.reset(setting);
         }
     }
@@ -244,7 +244,7 @@ fn write_redacted(
             let gap = if text.is_empty() { "" } else { "\n" };
             let _ = writeln!(text, "{gap}[{section}]");
         }
-        let secret = schema.file_setting_of(setting).is_some() && value.as_str() != Some("");
+        let secret = schema.is_secret(setting) && value.as_str() != Some("");
         let value = if secret { &Value::from("[redacted]") } else { value };
         let _ = match origin {
             ValueOrigin::Default => writeln!(text, "{} = {value}", setting.key()),

@@ -9,13 +9,16 @@ use std::ffi::OsString;
 use super::problem::ValueOrigin;
 use super::sources::SettingValues;
 
-/// The variable of the whole URL; `traces.endpoint` is only its base.
+/// Its value is the full URL; `traces.endpoint` is the URL without [`TRACES_PATH`].
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+
+/// The path of traces below the endpoint (OTLP/HTTP).
+const TRACES_PATH: &str = "/v1/traces";
 
 const RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
-/// The variables of each setting, the ones that apply to traces only before the ones for all signals, which they
-/// override.
+/// The variables of each setting. The first one with a value applies: a variable for traces alone precedes the one for
+/// all signals.
 const VARIABLES: [(&str, &[&str]); 4] = [
     ("traces.endpoint", &[TRACES_ENDPOINT, "OTEL_EXPORTER_OTLP_ENDPOINT"]),
     ("traces.headers", &["OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS"]),
@@ -34,8 +37,9 @@ pub(super) fn apply(values: &mut SettingValues<'_>, environment: &[(OsString, Os
             let text = found.and_then(|(_, text)| text.to_str()).filter(|text| !text.is_empty());
             let Some(value) = text.and_then(|text| setting_value(variable, text)) else { continue };
             values.apply_text(setting, value.to_owned(), ValueOrigin::Variable((*variable).to_owned()));
-            if *variable == TRACES_ENDPOINT && text == Some(value) {
-                values.reject(
+            let lacks_path = text.is_some_and(|text| !text.ends_with(TRACES_PATH));
+            if *variable == TRACES_ENDPOINT && lacks_path {
+                values.add_problem(
                     setting,
                     "the path must end in /v1/traces; set traces.endpoint to override this variable",
                 );
@@ -48,7 +52,7 @@ pub(super) fn apply(values: &mut SettingValues<'_>, environment: &[(OsString, Os
 /// Returns the setting's value in the text of a variable; `None` if it has none.
 fn setting_value<'a>(variable: &str, text: &'a str) -> Option<&'a str> {
     match variable {
-        TRACES_ENDPOINT => Some(text.strip_suffix("/v1/traces").unwrap_or(text)),
+        TRACES_ENDPOINT => Some(text.strip_suffix(TRACES_PATH).unwrap_or(text)),
         RESOURCE_ATTRIBUTES => {
             let mut pairs = text.split(',').filter_map(|pair| pair.split_once('='));
             pairs.find(|(key, _)| key.trim() == "service.name").map(|(_, value)| value.trim())

@@ -17,29 +17,31 @@ pub(super) fn validate(config: &Config, values: &mut SettingValues<'_>) {
     let is_valid = (1..=64).contains(&redis.key_prefix.len())
         && redis.key_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte));
     if !is_valid {
-        values.reject("redis.key_prefix", "takes 1 to 64 letters, digits, `:`, `_` and `-`");
+        values.add_problem("redis.key_prefix", "takes 1 to 64 letters, digits, `:`, `_` and `-`");
     }
     // A password needs no user name, because the default user has one too. A user name without a password would not
     // even be sent.
     let by_file = values.has_problem("redis.password") || values.has_problem("redis.password_file");
     if !redis.username.is_empty() && redis.password.expose_secret().is_empty() && !by_file {
-        values.reject("redis.username", "set without redis.password: set both");
+        values.add_problem("redis.username", "set without redis.password: set both");
     }
     let url = match url(&redis.url) {
         Ok(url) => url,
-        Err(why) => return values.reject("redis.url", why),
+        Err(why) => return values.add_problem("redis.url", why),
     };
     if redis.ca_file.is_empty() {
         return;
     }
     if url.is_some_and(|url| url.scheme() != "rediss") {
-        values.reject("redis.ca_file", "redis.url does not use TLS: begin it with rediss://");
+        values.add_problem("redis.ca_file", "redis.url does not use TLS: begin it with rediss://");
     }
     match fs::read_to_string(&redis.ca_file) {
         Ok(text) if text.contains(PEM) => {}
-        Ok(_) => values.reject("redis.ca_file", format!("{:?} contains no certificate (PEM)", redis.ca_file)),
+        Ok(_) => {
+            values.add_problem("redis.ca_file", format!("{:?} contains no certificate (PEM)", redis.ca_file))
+        }
         Err(error) => {
-            values.reject("redis.ca_file", format!("cannot read {:?}: {error}", redis.ca_file));
+            values.add_problem("redis.ca_file", format!("cannot read {:?}: {error}", redis.ca_file));
         }
     }
 }

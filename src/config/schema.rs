@@ -74,8 +74,8 @@ impl SettingsSchema {
         let mut schema = Self { settings: Vec::new(), lists: Vec::new() };
         for Leaf { name, content, .. } in leaves {
             match content {
-                Content::Value(Some(default)) => schema.settings.push(Setting { name, default }),
-                Content::Value(None) => return Err(invalid_default(&name)),
+                Content::Value(default) => schema.settings.push(Setting { name, default }),
+                Content::NumberTooLarge => return Err(invalid_default(&name)),
                 Content::Entries(entries) => {
                     let template = entries.into_iter().next().ok_or_else(|| invalid_default(&name))?;
                     schema.lists.push(SectionList { name, entry_schema: Self::of(template.leaves)? });
@@ -124,6 +124,11 @@ impl SettingsSchema {
     /// Returns the setting that names a secret's file; `None` if the setting is not a secret.
     pub(super) fn file_setting_of(&self, secret: &Setting) -> Option<&Setting> {
         self.get(&format!("{}_file", secret.name))
+    }
+
+    /// Whether the setting is a secret. Each secret can also be given as a file.
+    pub(super) fn is_secret(&self, setting: &Setting) -> bool {
+        self.file_setting_of(setting).is_some()
     }
 
     /// Whether the setting names the file of another setting, a secret.

@@ -1,4 +1,5 @@
-//! Values of the settings, applied over the defaults from each source: file, variables, flags, secret files.
+//! Values of the settings. Each source (file, variables, flags, secret files) is applied over the defaults and the
+//! sources before it.
 //!
 //! Each value is stored with its origin, for messages about problems. Each entry of a list of sections is a small
 //! configuration of its own, over the defaults of its list. Variables and flags cannot set entries, because their names
@@ -73,15 +74,16 @@ impl<'a> SettingValues<'a> {
         self.get(name).and_then(|(value, _)| value.as_str()).unwrap_or("")
     }
 
-    /// Reports a problem of a setting, with the origin of its value, or else of its entry.
-    pub(super) fn reject(&mut self, name: &str, message: impl Into<String>) {
+    /// Adds a problem of a setting, with the origin of its value, or else of its entry. The value stays until
+    /// [`Self::reset`].
+    pub(super) fn add_problem(&mut self, name: &str, message: impl Into<String>) {
         let is_set = |origin: &&ValueOrigin| **origin != ValueOrigin::Default;
         let origin = self.get(name).map(|(_, origin)| origin).filter(is_set);
         let origin = Some(origin.unwrap_or(&self.origin)).filter(is_set).cloned();
-        self.report(name, message, origin);
+        self.add_problem_at(name, message, origin);
     }
 
-    fn report(&mut self, name: &str, message: impl Into<String>, origin: Option<ValueOrigin>) {
+    fn add_problem_at(&mut self, name: &str, message: impl Into<String>, origin: Option<ValueOrigin>) {
         self.problems.add(ConfigProblem::new(format!("{}{name}", self.prefix), message, origin));
     }
 
@@ -113,7 +115,8 @@ impl<'a> SettingValues<'a> {
                 let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
                 let why = match looks_like_yaml(path, &text) {
                     true => "this is YAML: the configuration is TOML, as in `[http]` and, below it, `graphiql = true`".to_owned(),
-                    // A text without quotes, as in `listen = 127.0.0.1:8080`.
+                    // A message of the parser that begins with `invalid ` is mostly caused by a text without quotes,
+                    // as in `listen = 127.0.0.1:8080`.
                     false if error.message().starts_with("invalid ") => format!(
                         "line {line}, column {column}: not valid TOML: {}; texts are written in quotes",
                         error.message()
@@ -124,6 +127,7 @@ impl<'a> SettingValues<'a> {
                 return false;
             }
         };
+        // A table under the name of a setting is its value, of the wrong type, and no section.
         let leaves = toml_document::leaves_of(document.get_ref(), &|name| self.schema.get(name).is_some());
         self.apply_leaves(leaves, &|offset| ValueOrigin::File(path.to_owned(), position(&text, offset).0));
         true
@@ -134,15 +138,17 @@ impl<'a> SettingValues<'a> {
             match (content, self.schema.list(&name)) {
                 (Content::Entries(entries), Some(list)) => self.apply_entries(list, entries, at),
                 // An empty list has no entries.
-                (Content::Value(Some(Value::Array(none))), Some(_)) if none.is_empty() => {}
-                (Content::Value(_), Some(_)) => {
+                (Content::Value(Value::Array(none)), Some(_)) if none.is_empty() => {}
+                (Content::Value(_) | Content::NumberTooLarge, Some(_)) => {
                     let message = format!("is a list of sections: begin each entry with [[{name}]]");
-                    self.report(&name, message, Some(at(offset)));
+                    self.add_problem_at(&name, message, Some(at(offset)));
                 }
+                // Not a list of sections: `apply` only reports it as unknown or of the wrong type, for which the
+                // entries do not matter.
                 (Content::Entries(_), None) => self.apply(&name, Value::Array(Vec::new()), at(offset)),
-                (Content::Value(Some(value)), None) => self.apply(&name, value, at(offset)),
-                (Content::Value(None), None) => {
-                    self.report(&name, "the number is too large", Some(at(offset)));
+                (Content::Value(value), None) => self.apply(&name, value, at(offset)),
+                (Content::NumberTooLarge, None) => {
+                    self.add_problem_at(&name, "the number is too large", Some(at(offset)));
                 }
             }
         }
@@ -173,7 +179,7 @@ impl<'a> SettingValues<'a> {
             let variable = variable.to_string_lossy().into_owned();
             let Some(rest) = variable.strip_prefix(PREFIX) else {
                 if let Some(message) = variables::misspelling(self.schema, &variable, &text) {
-                    self.report(&variable, message, None);
+                    self.add_problem_at(&variable, message, None);
                 }
                 continue;
             };
@@ -181,7 +187,7 @@ impl<'a> SettingValues<'a> {
             let origin = ValueOrigin::Variable(variable);
             match text.into_string() {
                 Ok(text) => self.apply_text(&name, text, origin),
-                Err(_) => self.report(&name, "the value is not valid UTF-8", Some(origin)),
+                Err(_) => self.add_problem_at(&name, "the value is not valid UTF-8", Some(origin)),
             }
         }
     }
@@ -204,10 +210,10 @@ impl<'a> SettingValues<'a> {
                 return;
             }
             let message = self.unknown(name, &origin);
-            return self.report(name, message, Some(origin));
+            return self.add_problem_at(name, message, Some(origin));
         };
         if !value.same_type(&setting.default) {
-            let is_secret = self.schema.file_setting_of(setting).is_some();
+            let is_secret = self.schema.is_secret(setting);
             let expected = type_name(&setting.default);
             let message = if is_secret {
                 format!("takes {expected}, not {}", type_name(&value))
@@ -216,7 +222,7 @@ impl<'a> SettingValues<'a> {
             } else {
                 format!("takes {expected}, like {}, not {}", shown(&setting.default), describe(&value))
             };
-            return self.report(name, message, Some(origin));
+            return self.add_problem_at(name, message, Some(origin));
         }
         self.values.insert(&setting.name, (value, origin));
     }
@@ -226,12 +232,12 @@ impl<'a> SettingValues<'a> {
             return "this is a section: it takes settings, not a value".to_owned();
         }
         let is_variable = matches!(origin, ValueOrigin::Variable(_));
-        if let Some(SectionList { name, .. }) =
+        if let Some(SectionList { name: list, .. }) =
             self.schema.list(name).or_else(|| self.schema.list_containing(name))
         {
             return match is_variable {
-                true => format!("{name} is a list of sections, which only a file can set"),
-                false => format!("{name} is a list of sections: begin each entry with [[{name}]]"),
+                true => format!("{list} is a list of sections, which only a file can set"),
+                false => format!("{list} is a list of sections: begin each entry with [[{list}]]"),
             };
         }
         match self.schema.nearest(name) {
@@ -258,9 +264,10 @@ impl<'a> SettingValues<'a> {
             if path.is_empty() {
                 continue;
             }
-            if let (false, Some((_, origin))) = (self.text(&secret.name).is_empty(), self.get(&secret.name)) {
+            let is_set_directly = !self.text(&secret.name).is_empty();
+            if let Some((_, origin)) = self.get(&secret.name).filter(|_| is_set_directly) {
                 let message = format!("{} is set too ({origin}): set only one of the two", secret.name);
-                self.reject(&by_file.name, message);
+                self.add_problem(&by_file.name, message);
                 continue;
             }
             match fs::read_to_string(&path) {
@@ -274,24 +281,25 @@ impl<'a> SettingValues<'a> {
                         _ => None,
                     };
                     if let Some(problem) = problem {
-                        self.reject(&by_file.name, format!("{path:?} {problem}"));
+                        self.add_problem(&by_file.name, format!("{path:?} {problem}"));
                         continue;
                     }
                     let origin = self.get(&by_file.name).map_or(ValueOrigin::Default, |(_, o)| o.clone());
                     self.values.insert(&secret.name, (Value::String(text.to_owned()), origin));
                 }
-                Err(error) => self.reject(&by_file.name, format!("cannot read {path:?}: {error}")),
+                Err(error) => self.add_problem(&by_file.name, format!("cannot read {path:?}: {error}")),
             }
         }
     }
 }
 
-/// Settings and values that no message proposes, because they protect less than the other values.
+/// Settings and values that `did you mean` never proposes, because they protect less than the other values.
 const LESS_SECURE: [(&str, &str); 3] = [("auth.mode", "none"), ("documents.mode", "log"), ("role", "admin")];
 
 /// Returns the message about a value that has the right type but is not allowed.
 pub(super) fn invalid(setting: &Setting, value: &Value, reason: &str) -> String {
     let given = shown(value);
+    // serde's message is: unknown variant `x`, expected one of `a`, `b`.
     let Some((_, list)) =
         reason.split_once("unknown variant ").and_then(|(_, rest)| rest.split_once(", expected "))
     else {

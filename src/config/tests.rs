@@ -40,25 +40,26 @@ pub(super) fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs.iter().map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// Loads a file without requiring keys.
-pub(super) fn file(text: &str) -> Result<Config, Vec<String>> {
+/// Loads a configuration from TOML text, without requiring API keys. Fails with its problems, one line each.
+pub(super) fn config_from(text: &str) -> Result<Config, Vec<String>> {
     let file_on_disk = TempFile::new("x.toml", text);
     let sources = ConfigSources {
         file: Some(file_on_disk.0.clone()),
         keys: ApiKeys::Optional,
         ..ConfigSources::default()
     };
-    lines(Config::load(sources))
+    problem_lines(Config::load(sources))
         .map_err(|lines| lines.into_iter().map(|line| line.replace(&file_on_disk.path(), "x.toml")).collect())
 }
 
 pub(super) fn environment(pairs: &[(&str, &str)]) -> Result<Config, Vec<String>> {
     let sources =
         ConfigSources { variables: variables(pairs), keys: ApiKeys::Optional, ..ConfigSources::default() };
-    lines(Config::load(sources))
+    problem_lines(Config::load(sources))
 }
 
-pub(super) fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<String>> {
+/// Returns the problems of a configuration as lines.
+pub(super) fn problem_lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<String>> {
     loaded.map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(lines.join("\n"), errors.to_string());
@@ -67,22 +68,22 @@ pub(super) fn lines(loaded: Result<Config, ConfigErrors>) -> Result<Config, Vec<
 }
 
 /// Returns the only problem of a file.
-pub(super) fn refusal(text: &str) -> String {
-    let lines = file(text).unwrap_err();
+pub(super) fn only_problem(text: &str) -> String {
+    let lines = config_from(text).unwrap_err();
     assert_eq!(lines.len(), 1, "{lines:#?}");
     lines[0].clone()
 }
 
 #[test]
 fn the_defaults_are_a_configuration_except_for_the_keys() {
-    let config = file("").unwrap();
+    let config = config_from("").unwrap();
     assert_eq!(config.http.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(
         config.upstream.leadlex.base_url.as_str(),
         "https://data.leadlex.com/functions/v1/api-gateway"
     );
     assert!(config.ids.key().is_none() && config.toolkits.file().is_none());
-    let lines = lines(Config::load(ConfigSources::default())).unwrap_err();
+    let lines = problem_lines(Config::load(ConfigSources::default())).unwrap_err();
     assert_eq!(
         lines,
         [
@@ -125,7 +126,7 @@ fn flags_override_variables_which_override_the_file() {
 #[test]
 fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
     assert_eq!(
-        refusal("[upstream.leadlex]\n\napi_kye = \"x\"\n"),
+        only_problem("[upstream.leadlex]\n\napi_kye = \"x\"\n"),
         "upstream.leadlex.api_kye: unknown setting; did you mean upstream.leadlex.api_key? (x.toml, line 3)"
     );
     for (text, meant) in [
@@ -140,7 +141,7 @@ fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
         ("http = 3", "http: this is a section: it takes settings, not a value"),
         ("[[http]]\nlisten = \"127.0.0.1:1\"", "this is a section"),
     ] {
-        let line = refusal(text);
+        let line = only_problem(text);
         assert!(line.contains(meant), "{line}");
     }
     assert_eq!(
@@ -149,7 +150,7 @@ fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
             "upstream.leadlex.api_kye: unknown setting; did you mean SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY? (variable SWITCHBOARD__UPSTREAM__LEADLEX__API_KYE)"
         ]
     );
-    assert!(file("[http]\n# nothing set\n").is_ok());
+    assert!(config_from("[http]\n# nothing set\n").is_ok());
     assert!(environment(&[("SWITCHBOARD_HOME", "x"), ("PATH", "x")]).is_ok());
 }
 
@@ -209,7 +210,7 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
             "upstream.composio.api_key: takes a string in quotes, not a whole number (x.toml, line 2)",
         ),
     ] {
-        assert_eq!(refusal(text), expected);
+        assert_eq!(only_problem(text), expected);
     }
     assert_eq!(
         environment(&[("SWITCHBOARD__HTTP__GRAPHIQL", "yes")]).unwrap_err(),
@@ -240,7 +241,7 @@ fn a_number_out_of_range_is_rejected_with_the_range() {
             "connections.accounts_default: 101 is more than connections.page_max, 100 (x.toml, line 2)",
         ),
     ] {
-        assert_eq!(refusal(text), expected);
+        assert_eq!(only_problem(text), expected);
     }
 }
 
@@ -267,7 +268,7 @@ fn both_upstreams_have_the_same_settings_and_defaults() {
     };
     assert!(of("upstream.leadlex").len() > 15);
     assert_eq!(of("upstream.leadlex"), of("upstream.composio"));
-    let config = file("[upstream.composio.retry]\nretries_max = 7").unwrap();
+    let config = config_from("[upstream.composio.retry]\nretries_max = 7").unwrap();
     assert_eq!(
         (config.upstream.composio.retry.retries_max, config.upstream.leadlex.retry.retries_max),
         (7, 2)
@@ -276,7 +277,7 @@ fn both_upstreams_have_the_same_settings_and_defaults() {
 
 #[test]
 fn an_upstream_url_is_a_base_url_without_credentials_query_or_fragment() {
-    let refused = |url: &str| refusal(&format!("[upstream.leadlex]\nbase_url = \"{url}\""));
+    let refused = |url: &str| only_problem(&format!("[upstream.leadlex]\nbase_url = \"{url}\""));
     for url in ["data.leadlex.com", "localhost:8090", "//data.leadlex.com", "data.leadlex.com/a"] {
         assert_eq!(
             refused(url),
@@ -301,12 +302,12 @@ fn an_upstream_url_is_a_base_url_without_credentials_query_or_fragment() {
 
 #[test]
 fn mode_none_listens_on_loopback_only() {
-    let line = refusal("[http]\nlisten = \"0.0.0.0:8080\"");
+    let line = only_problem("[http]\nlisten = \"0.0.0.0:8080\"");
     assert!(line.starts_with("http.listen: auth.mode = \"none\" gives every client"), "{line}");
-    let line = refusal("[ops]\nlisten = \"[::]:9090\"");
+    let line = only_problem("[ops]\nlisten = \"[::]:9090\"");
     assert!(line.starts_with("ops.listen: ") && line.contains("[::]:9090 is not a loopback"), "{line}");
-    assert!(refusal("[ops]\nlisten = \"127.0.0.1:8080\"").contains("is the address of http.listen"));
-    assert!(file("[http]\nlisten = \"[::1]:0\"\n[ops]\nlisten = \"127.1.2.3:0\"").is_ok());
+    assert!(only_problem("[ops]\nlisten = \"127.0.0.1:8080\"").contains("is the address of http.listen"));
+    assert!(config_from("[http]\nlisten = \"[::1]:0\"\n[ops]\nlisten = \"127.1.2.3:0\"").is_ok());
 }
 
 #[test]
@@ -343,7 +344,7 @@ fn all_problems_are_reported_at_once() {
     let flags = vec![("auth.mode", "--mode", "anyone".to_owned())];
     let sources =
         ConfigSources { file: Some(file_on_disk.0.clone()), variables, flags, keys: ApiKeys::Optional };
-    let lines = lines(Config::load(sources)).unwrap_err();
+    let lines = problem_lines(Config::load(sources)).unwrap_err();
     for subject in [
         "http.listen: ",
         "http.body_limit_bytes: ",
@@ -376,5 +377,5 @@ fn printed_settings_are_toml_with_the_origin_of_each_value() {
     assert!(config.redacted().starts_with("[http]\nlisten = \"127.0.0.1:8080\"\n"));
     assert!(config.redacted().contains("\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n"));
     assert_eq!(config.changed(), "[lists]\npage_rows = 7 # variable SWITCHBOARD__LISTS__PAGE_ROWS\n");
-    assert_eq!(file("").unwrap().changed(), "");
+    assert_eq!(config_from("").unwrap().changed(), "");
 }

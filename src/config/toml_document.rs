@@ -13,8 +13,9 @@ pub(super) struct Leaf {
 }
 
 pub(super) enum Content {
-    /// A value; `None` if it is valid TOML that no setting can hold (an integer over 64 bits).
-    Value(Option<Value>),
+    Value(Value),
+    /// An integer over 64 bits: valid TOML that no setting can have.
+    NumberTooLarge,
     /// The entries of a list of sections (`[[name]]`).
     Entries(Vec<Entry>),
 }
@@ -63,7 +64,7 @@ fn content(value: &Spanned<DeValue<'_>>) -> Content {
     {
         return Content::Entries(entries);
     }
-    Content::Value(Value::deserialize(ValueDeserializer::from(value.clone())).ok())
+    Value::deserialize(ValueDeserializer::from(value.clone())).map_or(Content::NumberTooLarge, Content::Value)
 }
 
 /// Returns line and column of a byte, counted from 1.

@@ -165,19 +165,19 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     replicas::validate(config, values);
     let ids = config.ids.key.expose_secret().chars().count();
     if (1..16).contains(&ids) {
-        values.reject("ids.key", "is too short, so ids could be guessed: give 16 characters or more");
+        values.add_problem("ids.key", "is too short, so ids could be guessed: give 16 characters or more");
     }
     if let Err(why) = config.traces.headers() {
-        values.reject("traces.headers", why.to_string());
+        values.add_problem("traces.headers", why.to_string());
     }
     let mut files = LoadedFiles::default();
     match trusted_documents(config) {
         Ok(documents) => files.trusted_documents = documents,
-        Err(why) => values.reject("documents.trusted", why),
+        Err(why) => values.add_problem("documents.trusted", why),
     }
     match toolkit_mapping(config) {
         Ok(mapping) => files.toolkit_mapping = mapping,
-        Err(why) => values.reject("toolkits.file", why),
+        Err(why) => values.add_problem("toolkits.file", why),
     }
     files
 }
@@ -189,7 +189,10 @@ fn validate_sizes(config: &Config, values: &mut SettingValues<'_>) {
         ("connections.accounts_default", sizes.accounts_default),
     ] {
         if default > sizes.page_max && !values.has_problem("connections.page_max") {
-            values.reject(name, format!("{default} is more than connections.page_max, {}", sizes.page_max));
+            values.add_problem(
+                name,
+                format!("{default} is more than connections.page_max, {}", sizes.page_max),
+            );
         }
     }
 }
@@ -197,14 +200,14 @@ fn validate_sizes(config: &Config, values: &mut SettingValues<'_>) {
 fn validate_listeners(config: &Config, values: &mut SettingValues<'_>) {
     let (http, ops) = (config.http.listen, config.ops.listen);
     if http == ops && http.port() != 0 && !values.has_problem("http.listen") {
-        values.reject("ops.listen", format!("{ops} is the address of http.listen: use another port"));
+        values.add_problem("ops.listen", format!("{ops} is the address of http.listen: use another port"));
     }
     if values.has_problem("auth.mode") {
         return;
     }
     for (name, address) in [("http.listen", http), ("ops.listen", ops)] {
         if let Err(exposed) = refuse_exposed_without_auth(config.auth.mode, &[address]) {
-            values.reject(name, exposed.to_string());
+            values.add_problem(name, exposed.to_string());
         }
     }
 }

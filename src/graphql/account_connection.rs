@@ -41,8 +41,9 @@ pub(super) fn account_query(
     Ok(AccountQuery { filter, order: order_by.unwrap_or_default().into(), page })
 }
 
-/// Resolves a connection of accounts: validates the arguments and joins the loader's batch.
-pub(super) async fn connect(
+/// Resolves a connection of accounts: validates the arguments and joins the loader's batch. `parent` and `filter` are
+/// results, because the resolvers return `Option<Result<…>>` and cannot use `?` themselves.
+pub(super) async fn resolve_account_connection(
     ctx: &Context<'_>,
     parent: Result<Parent, BadInput>,
     filter: Result<AccountFilter, BadInput>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID};
 
-use super::account_connection::{ConnectedAccountConnection, connect};
+use super::account_connection::{ConnectedAccountConnection, resolve_account_connection};
 use super::account_filters::{AuthConfigAccountFilter, ConnectedAccountOrder};
 use super::connection_state::ConnectionState;
 use super::date_time::{DateTime, date_time};
@@ -81,7 +81,7 @@ object_type! {
         object health: HealthVerdict = HealthVerdict(evaluator.account(account));
         object freshness: DataFreshness = DataFreshness(*freshness);
 
-        /// The workspace integrations that correspond to the account's toolkit.
+        /// The providers of the workspace that correspond to the account's toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
             Some(providers_of(ctx, &ToolkitSlug::of_upstream(&self.0.toolkit)).await)
         }
@@ -138,7 +138,8 @@ object_type! {
         ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
             let parent = Parent::auth_config(&self.0.auth_config.id);
             let page = PageArguments { after, before, first, last };
-            Some(connect(ctx, parent, filter.unwrap_or_default().check(), page, order_by).await)
+            let filter = filter.unwrap_or_default().check();
+            Some(resolve_account_connection(ctx, parent, filter, page, order_by).await)
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object, SimpleObject};
 
 use super::account_connection::{
-    ConnectedAccountConnection, ConnectedAccountStatusCount, connect, int, status_counts,
+    ConnectedAccountConnection, ConnectedAccountStatusCount, int, resolve_account_connection, status_counts,
 };
 use super::account_filters::ConnectedAccountOrder;
 use super::enums::ProviderStatus;
@@ -96,7 +96,7 @@ impl IntegrationHealth {
         let filter = AccountFilter::needing_attention(operation(ctx).loader().health_evaluator().rules());
         let page = PageArguments { after, before, first, last };
         let order_by = Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST);
-        Some(connect(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)
+        Some(resolve_account_connection(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)
     }
 }
 

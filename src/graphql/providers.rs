@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID};
 
-use super::account_connection::{ConnectedAccountConnection, connect};
+use super::account_connection::{ConnectedAccountConnection, resolve_account_connection};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::date_time::{DateTime, date_time};
 use super::enums::{ProviderCategory, ProviderStatus};
@@ -94,7 +94,8 @@ object_type! {
         ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
             let parent = Parent::toolkits(operation(ctx).mapping().toolkits_of(&self.0.provider));
             let page = PageArguments { after, before, first, last };
-            Some(connect(ctx, parent, filter.unwrap_or_default().check(), page, order_by).await)
+            let filter = filter.unwrap_or_default().check();
+            Some(resolve_account_connection(ctx, parent, filter, page, order_by).await)
         }
     }
 }

@@ -98,7 +98,10 @@ impl Query {
     ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
         let page = PageArguments { after, before, first, last };
         let filter = filter.unwrap_or_default().check();
-        Some(account_connection::connect(ctx, Ok(Parent::Project), filter, page, order_by).await)
+        Some(
+            account_connection::resolve_account_connection(ctx, Ok(Parent::Project), filter, page, order_by)
+                .await,
+        )
     }
 
     /// Looks up a toolkit by its slug, such as `gmail` or `googlecalendar`. Case-insensitive. Takes no upstream call:

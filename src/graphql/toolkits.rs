@@ -1,10 +1,10 @@
-//! The type `Toolkit`, through which the two upstreams are joined.
+//! The type `Toolkit`: joins LeadLex's providers with Composio's accounts by the toolkit's slug.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, ID};
 
-use super::account_connection::{ConnectedAccountConnection, connect};
+use super::account_connection::{ConnectedAccountConnection, resolve_account_connection};
 use super::account_filters::{ConnectedAccountOrder, ProviderAccountFilter};
 use super::errors::FieldError;
 use super::object_type::object_type;
@@ -21,7 +21,8 @@ use crate::loaders::lists::parent::Parent;
 pub(super) struct Toolkit(pub(super) ToolkitSlug);
 
 impl Toolkit {
-    fn parent(&self) -> Result<Parent, BadInput> {
+    /// Returns this toolkit as the parent of a list of accounts.
+    fn as_parent(&self) -> Result<Parent, BadInput> {
         let unusable = |_| {
             let message = "Composio cannot list the accounts of this toolkit: its slug is blank, longer than 256 bytes, \
                 or has a comma or a control character. Select the accounts without this toolkit.";
@@ -49,18 +50,19 @@ impl Toolkit {
     }
 }
 
-/// Returns all providers of a toolkit. A list without pages must not be truncated silently, so it is an error if there
-/// are more than the cost of the query assumes.
+/// Returns all providers of a toolkit. The list has no pages and must not be truncated silently, so more providers than
+/// `toolkit_providers_max` are an error. The cost of the query is computed with that number.
 pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Result<Vec<Provider>, FieldError> {
+    // No mapping contains a malformed slug, so the toolkit has no provider. Composio may still have accounts of it.
     if !slug.is_well_formed() {
         return Ok(Vec::new());
     }
     let operation = operation(ctx);
     let Cached { value: list, freshness } = operation.providers().await?;
-    let stands_for = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
+    let matching = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
     let evaluator = operation.loader().health_evaluator();
     let providers: Vec<_> =
-        stands_for.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
+        matching.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
     match operation.connection_settings().toolkit_providers_max {
         allowed if providers.len() > allowed => {
             Err(FieldError::TooManyProviders { there: providers.len(), allowed })
@@ -100,7 +102,7 @@ object_type! {
             self.text(ctx, |details| details.description.as_deref()).await
         }
 
-        /// The workspace integrations that correspond to this toolkit.
+        /// The providers of the workspace that correspond to this toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
             Some(providers_of(ctx, &self.0).await)
         }
@@ -114,13 +116,15 @@ object_type! {
             before: Option<String>,
             first: Option<i32>,
             last: Option<i32>,
+            // A filter without toolkits: the parent determines them, as it does below a provider.
             filter: Option<ProviderAccountFilter>,
             #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
                 ConnectedAccountOrder,
             >,
         ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
             let page = PageArguments { after, before, first, last };
-            Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), page, order_by).await)
+            let filter = filter.unwrap_or_default().check();
+            Some(resolve_account_connection(ctx, self.as_parent(), filter, page, order_by).await)
         }
     }
 }

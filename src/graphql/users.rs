@@ -2,7 +2,7 @@
 
 use async_graphql::Context;
 
-use super::account_connection::{ConnectedAccountConnection, connect};
+use super::account_connection::{ConnectedAccountConnection, resolve_account_connection};
 use super::account_filters::{ConnectedAccountOrder, UserAccountFilter};
 use super::errors::FieldError;
 use super::object_type::{IdRef, object_type};
@@ -51,7 +51,8 @@ object_type! {
             >,
         ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
             let page = PageArguments { after, before, first, last };
-            Some(connect(ctx, self.parent(), filter.unwrap_or_default().check(), page, order_by).await)
+            let filter = filter.unwrap_or_default().check();
+            Some(resolve_account_connection(ctx, self.parent(), filter, page, order_by).await)
         }
     }
 }

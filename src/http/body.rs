@@ -21,7 +21,7 @@ const BUDGET_EXHAUSTED: &str = "Too many request bodies are being read. Retry af
 
 /// The memory budget of request bodies, and their limits.
 pub(crate) struct BodyBudget {
-    limit: usize,
+    limit_of_one: usize,
     timeout_ms: u64,
     budget: Arc<Semaphore>,
 }
@@ -42,11 +42,11 @@ impl ReceivedBody {
 
 impl BodyBudget {
     pub(crate) fn new(settings: &HttpSettings) -> Self {
-        let budget = settings.bodies_limit_bytes.min(Semaphore::MAX_PERMITS);
+        let budget_of_all = settings.bodies_limit_bytes.min(Semaphore::MAX_PERMITS);
         Self {
-            limit: settings.body_limit_bytes,
+            limit_of_one: settings.body_limit_bytes,
             timeout_ms: settings.body_timeout_ms,
-            budget: Arc::new(Semaphore::new(budget)),
+            budget: Arc::new(Semaphore::new(budget_of_all)),
         }
     }
 
@@ -69,8 +69,10 @@ impl BodyBudget {
         }
         let declared =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if declared.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > self.limit)) {
-            return Err(HttpError::body_too_large(self.limit));
+        if declared
+            .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > self.limit_of_one))
+        {
+            return Err(HttpError::body_too_large(self.limit_of_one));
         }
         let time = Duration::from_millis(self.timeout_ms);
         match tokio::time::timeout(time, self.read(body)).await {
@@ -80,36 +82,29 @@ impl BodyBudget {
     }
 
     async fn read(&self, incoming: Body) -> Result<ReceivedBody, HttpError> {
-        let mut incoming = Limited::new(incoming, self.limit);
+        let mut incoming = Limited::new(incoming, self.limit_of_one);
         let mut body = ReceivedBody::default();
         while let Some(frame) = incoming.frame().await {
             let frame = frame.map_err(|error| match error.is::<LengthLimitError>() {
-                true => HttpError::body_too_large(self.limit),
+                true => HttpError::body_too_large(self.limit_of_one),
                 false => HttpError::incomplete_body(),
             })?;
             if let Ok(bytes) = frame.into_data() {
-                self.reserve(&mut body, bytes.len())?;
+                let additional = self.reserve_bytes(bytes.len())?;
+                match &mut body.permit {
+                    Some(permit) => permit.merge(additional),
+                    permit => *permit = Some(additional),
+                }
                 body.bytes.extend_from_slice(&bytes);
             }
         }
         Ok(body)
     }
 
-    /// Reserves budget for bytes that did not arrive as a body, such as WebSocket messages.
+    /// Reserves budget for the bytes of a body or, for example, of a WebSocket message.
     pub(crate) fn reserve_bytes(&self, bytes: usize) -> Result<OwnedSemaphorePermit, HttpError> {
-        let mut body = ReceivedBody::default();
-        self.reserve(&mut body, bytes)?;
-        body.permit.ok_or_else(|| HttpError::overloaded(BUDGET_EXHAUSTED))
-    }
-
-    fn reserve(&self, body: &mut ReceivedBody, bytes: usize) -> Result<(), HttpError> {
         let exhausted = || HttpError::overloaded(BUDGET_EXHAUSTED);
         let bytes = u32::try_from(bytes).map_err(|_| exhausted())?;
-        let additional = Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| exhausted())?;
-        match &mut body.permit {
-            Some(permit) => permit.merge(additional),
-            permit => *permit = Some(additional),
-        }
-        Ok(())
+        Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| exhausted())
     }
 }

@@ -139,7 +139,7 @@ impl OperationEngine {
     /// Takes over the documents that clients have registered with another engine.
     #[must_use]
     pub fn keeping_registered_documents(mut self, other: &Self) -> Self {
-        let persisted = self.preparer.persisted.keeping_registered(&other.preparer.persisted);
+        let persisted = self.preparer.persisted.with_registered_of(&other.preparer.persisted);
         self.preparer.persisted = Arc::new(persisted);
         self
     }
@@ -262,7 +262,7 @@ impl OperationEngine {
                 self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
             };
             // Only queries are cached, and every transport allows queries, so a hit needs no check of the transport. It
-            // skips `prepare`, which stores documents that clients register.
+            // skips `resolve`, which otherwise stores the documents that clients register.
             if let Some(cached) = key.as_ref().and_then(cached) {
                 self.preparer.persisted.store(document);
                 return cached;

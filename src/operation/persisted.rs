@@ -6,8 +6,8 @@
 //! a shared pool would reveal to one tenant what another has registered. This step precedes validation, so that a
 //! mutation by GET is refused however its document is named.
 //!
-//! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or an
-//! ID of a manifest) or by `extensions.persistedQuery.sha256Hash`.
+//! A request names a document by `documentId` (GraphQL over HTTP, appendix "Persisted Documents": `sha256:…`, or the
+//! id that the manifest of trusted documents gives it) or by `extensions.persistedQuery.sha256Hash`.
 //!
 //! Entry point: [`PersistedDocuments::resolve`].
 
@@ -34,7 +34,8 @@ const HASH_PREFIX: &str = "sha256:";
 /// Overhead of an entry in bytes: three hashes, and the cache's own data.
 const BYTES_PER_ENTRY: usize = 320;
 
-/// Maximum number of untrusted documents that are remembered as logged. Beyond it, the oldest are logged again.
+/// Maximum number of untrusted documents that are remembered as logged. Beyond it, the least recently used are logged
+/// again.
 const LOGGED_MAX: u64 = 10_000;
 
 /// The text of a request's document, and how it was found.
@@ -68,16 +69,20 @@ impl PersistedDocuments {
                 u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
             };
             let cache = Cache::builder().max_capacity(settings.automatic_limit_bytes).weigher(weigh);
-            // Evicts by age. With eviction by frequency, a full cache would reject each new document again and again.
+            // Evicts the least recently used. With eviction by frequency, a full cache would reject each new document
+            // again and again.
             cache.eviction_policy(EvictionPolicy::lru()).build()
         });
         let trusted = trusted.map(|trusted| (trusted, settings.mode));
-        Self { trusted, automatic, logged_hashes: Cache::new(LOGGED_MAX) }
+        let logged_hashes =
+            Cache::builder().max_capacity(LOGGED_MAX).eviction_policy(EvictionPolicy::lru()).build();
+        Self { trusted, automatic, logged_hashes }
     }
 
-    /// Creates the store with the documents that clients have registered in another, if both allow registration.
-    pub(crate) fn keeping_registered(&self, other: &Self) -> Self {
-        let automatic = match (&self.automatic, &other.automatic) {
+    /// Returns this store with the automatic documents of `previous`, for a reload. It takes over none if either does
+    /// not allow registration. Their limit cannot change without a restart.
+    pub(crate) fn with_registered_of(&self, previous: &Self) -> Self {
+        let automatic = match (&self.automatic, &previous.automatic) {
             (Some(_), Some(registered)) => Some(registered.clone()),
             (own, _) => own.clone(),
         };
@@ -110,8 +115,8 @@ impl PersistedDocuments {
             (Some(text), Some(DocumentName::Hash(hash))) => {
                 self.resolve_text(text.into(), Some(hash), tenant)
             }
-            (Some(_), Some(DocumentName::ManifestId(id))) => refuse_malformed_hash(&id),
-            (Some(_), Some(DocumentName::Id(_))) => {
+            (Some(_), Some(DocumentName::IdInHashField(id))) => refuse_malformed_hash(&id),
+            (Some(_), Some(DocumentName::DocumentId(_))) => {
                 let sentence = "The request has a `documentId` and a `query`: send one of the two.";
                 refuse(Code::BadUserInput, sentence, "BAD_REQUEST")
             }
@@ -136,14 +141,14 @@ impl PersistedDocuments {
     }
 
     fn resolve_name(&self, name: &DocumentName, tenant: &Tenant) -> Result<Arc<str>, Box<GraphqlError>> {
-        let trusted = self.trusted.as_ref().and_then(|(trusted, _)| match name {
-            DocumentName::Hash(hash) => trusted.by_hash(hash),
-            DocumentName::Id(id) | DocumentName::ManifestId(id) => trusted.by_id(id),
+        let trusted_text = self.trusted().and_then(|documents| match name {
+            DocumentName::Hash(hash) => documents.by_hash(hash),
+            DocumentName::DocumentId(id) | DocumentName::IdInHashField(id) => documents.by_id(id),
         });
-        if let (DocumentName::ManifestId(id), None) = (name, &self.trusted) {
+        if let (DocumentName::IdInHashField(id), None) = (name, &self.trusted) {
             return refuse_malformed_hash(id);
         }
-        let document = trusted.or_else(|| match (name, &self.automatic) {
+        let document = trusted_text.or_else(|| match (name, &self.automatic) {
             (DocumentName::Hash(hash), Some(automatic)) if !self.is_enforced() => {
                 automatic.get(&registered_key(tenant, *hash))
             }
@@ -205,9 +210,11 @@ impl PersistedDocuments {
 /// The name of a document in a request.
 enum DocumentName {
     Hash(Hash),
-    Id(String),
-    /// Sent as `sha256Hash`, as Apollo's clients also do with manifest ids that are not hashes.
-    ManifestId(String),
+    /// An id in `documentId` that is not a hash.
+    DocumentId(String),
+    /// A text in `sha256Hash` that is not a hash. Apollo's clients send the ids of trusted documents there too. Without
+    /// trusted documents, or together with a `query`, it is a malformed hash.
+    IdInHashField(String),
 }
 
 /// Refuses a `sha256Hash` that is not a hash.
@@ -227,7 +234,7 @@ impl DocumentName {
         let refuse_malformed = |sentence| refuse(Code::BadUserInput, sentence, "BAD_REQUEST");
         if let Some(id) = request.document_id.take() {
             return match id.strip_prefix(HASH_PREFIX) {
-                None => Ok(Some(Self::Id(id))),
+                None => Ok(Some(Self::DocumentId(id))),
                 Some(digits) => match read_hex(digits) {
                     Some(hash) => Ok(Some(Self::Hash(hash))),
                     None => refuse_malformed(
@@ -240,12 +247,12 @@ impl DocumentName {
             return Ok(None);
         };
         let named = named.as_object();
-        let is_of_version = named.and_then(|it| it.get("version")).and_then(|it| it.as_i64()) == Some(1);
+        let is_version_1 = named.and_then(|it| it.get("version")).and_then(|it| it.as_i64()) == Some(1);
         let digits = named.and_then(|it| it.get("sha256Hash")).and_then(|it| it.as_str());
         match digits {
-            Some(digits) if is_of_version => match read_hex(digits) {
+            Some(digits) if is_version_1 => match read_hex(digits) {
                 Some(hash) => Ok(Some(Self::Hash(hash))),
-                None => Ok(Some(Self::ManifestId(digits.to_owned()))),
+                None => Ok(Some(Self::IdInHashField(digits.to_owned()))),
             },
             _ => refuse_malformed(
                 "`extensions.persistedQuery` must be `{\"version\": 1, \"sha256Hash\": \"…\"}`.",

@@ -20,8 +20,8 @@ use super::{Sandbox, errors, item, pages};
 /// `GET /connected_accounts`.
 pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: HeaderMap) -> Response {
     let tenant = match admit(&sandbox, &headers) {
-        Ok(Access::Data(tenant) | Access::ReadOnly(tenant)) => tenant,
-        Ok(Access::Document(list)) => return document(StatusCode::OK, list),
+        Ok(Access::ReadWrite(tenant) | Access::ReadOnly(tenant)) => tenant,
+        Ok(Access::FixedResponse(list)) => return document(StatusCode::OK, list),
         Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
         Err(refusal) => return *refusal,
     };
@@ -59,9 +59,9 @@ pub(super) async fn single(
     headers: HeaderMap,
 ) -> Response {
     let tenant: Tenant = match admit(&sandbox, &headers) {
-        Ok(Access::Data(tenant) | Access::ReadOnly(tenant)) => tenant,
+        Ok(Access::ReadWrite(tenant) | Access::ReadOnly(tenant)) => tenant,
         // The documented error body is the same for five statuses; 404 is the one that fits here.
-        Ok(Access::Document(_)) => {
+        Ok(Access::FixedResponse(_)) => {
             return document(StatusCode::NOT_FOUND, include_str!("seeds/composio-error.json"));
         }
         Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
@@ -99,7 +99,8 @@ pub(super) fn admit(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Access, Bo
     }
     let now = sandbox.now();
     let minute = sandbox.inner.composio_quota.window(key, MINUTE, now);
-    let (limit, wait) = minute.map_or((0, MINUTE), |minute| (minute.limit, minute.reset - now.as_second()));
+    let (limit, wait) =
+        minute.map_or((0, MINUTE), |minute| (minute.limit, minute.ends_at_epoch_s - now.as_second()));
     let mut refusal = errors::bare(StatusCode::TOO_MANY_REQUESTS, limit);
     refusal.headers_mut().insert(RETRY_AFTER, wait.into());
     Err(Box::new(refusal))

@@ -224,8 +224,8 @@ fn write(
 /// Counts the call and returns the tenant of a key that may write.
 fn writer(sandbox: &Sandbox, headers: &HeaderMap) -> Result<Tenant, Refusal> {
     match admit(sandbox, headers)? {
-        Access::Data(tenant) => Ok(tenant),
-        Access::ReadOnly(_) | Access::Document(_) | Access::Forbidden => {
+        Access::ReadWrite(tenant) => Ok(tenant),
+        Access::ReadOnly(_) | Access::FixedResponse(_) | Access::Forbidden => {
             Err(refused(sandbox, StatusCode::FORBIDDEN, "The key may not write connected accounts"))
         }
     }

@@ -1,4 +1,4 @@
-//! LeadLex's endpoint: the integrations of a workspace (docs/upstreams.md#leadlex-providers).
+//! The sandbox's imitation of LeadLex's endpoint: the providers of a workspace (docs/upstreams.md#leadlex-providers).
 
 use axum::Json;
 use axum::extract::State;
@@ -24,9 +24,9 @@ pub(super) async fn list(State(sandbox): State<Sandbox>, uri: Uri, headers: Head
         return errors::leadlex(StatusCode::TOO_MANY_REQUESTS, "Rate limit exceeded");
     }
     let tenant = match access {
-        Access::Data(tenant) | Access::ReadOnly(tenant) => tenant,
-        Access::Document(document) => {
-            return ([(CONTENT_TYPE, "application/json")], document).into_response();
+        Access::ReadWrite(tenant) | Access::ReadOnly(tenant) => tenant,
+        Access::FixedResponse(body) => {
+            return ([(CONTENT_TYPE, "application/json")], body).into_response();
         }
         Access::Forbidden => {
             return errors::leadlex(StatusCode::FORBIDDEN, "Missing read:settings permission");
@@ -71,6 +71,6 @@ pub(super) fn add_headers(sandbox: &Sandbox, request: &HeaderMap, response: &mut
     if let Some(day) = sandbox.inner.leadlex_quota.window(key, DAY, sandbox.now()) {
         response.insert("x-ratelimit-limit", day.limit.into());
         response.insert("x-ratelimit-remaining", day.remaining.into());
-        response.insert("x-ratelimit-reset", day.reset.into());
+        response.insert("x-ratelimit-reset", day.ends_at_epoch_s.into());
     }
 }

@@ -24,8 +24,8 @@ struct Limit {
 pub(super) struct WindowState {
     pub(super) limit: u64,
     pub(super) remaining: u64,
-    /// End of the window in epoch seconds.
-    pub(super) reset: i64,
+    /// End of the window in seconds since the Unix epoch.
+    pub(super) ends_at_epoch_s: i64,
 }
 
 /// The number of calls by key and window.
@@ -89,7 +89,7 @@ impl Quota {
         Some(WindowState {
             limit: limit.calls,
             remaining: limit.calls.saturating_sub(spent),
-            reset: start + seconds,
+            ends_at_epoch_s: start + seconds,
         })
     }
 }

@@ -77,10 +77,10 @@ impl Tenants {
 
 /// The access of a key.
 pub(super) enum Access {
-    /// Access to a tenant's data.
-    Data(Tenant),
-    /// A fixed list, byte for byte. For Composio, every single account is then a fixed 404.
-    Document(&'static str),
+    /// Access to read and change a tenant's data.
+    ReadWrite(Tenant),
+    /// A fixed body for every list, whatever its parameters. For Composio, every single account is then a fixed 404.
+    FixedResponse(&'static str),
     /// Read access to a tenant's data.
     ReadOnly(Tenant),
     /// No access: the key is valid but lacks the permission.
@@ -90,10 +90,10 @@ pub(super) enum Access {
 /// Returns the access of a LeadLex key; `None` if it is unknown.
 pub(super) fn leadlex_access(key: &str) -> Option<Access> {
     match key {
-        "wbk_sandbox_a" => Some(Access::Data(Tenant::A)),
-        "wbk_sandbox_b" => Some(Access::Data(Tenant::B)),
-        "wbk_sandbox_seed" => Some(Access::Document(include_str!("seeds/leadlex-example.json"))),
-        "wbk_sandbox_stub" => Some(Access::Document(include_str!("seeds/leadlex-stub.json"))),
+        "wbk_sandbox_a" => Some(Access::ReadWrite(Tenant::A)),
+        "wbk_sandbox_b" => Some(Access::ReadWrite(Tenant::B)),
+        "wbk_sandbox_seed" => Some(Access::FixedResponse(include_str!("seeds/leadlex-example.json"))),
+        "wbk_sandbox_stub" => Some(Access::FixedResponse(include_str!("seeds/leadlex-stub.json"))),
         "wbk_sandbox_forbidden" => Some(Access::Forbidden),
         _ => None,
     }
@@ -102,11 +102,11 @@ pub(super) fn leadlex_access(key: &str) -> Option<Access> {
 /// Returns the access of a Composio key; `None` if it is unknown.
 pub(super) fn composio_access(key: &str) -> Option<Access> {
     match key {
-        "ak_sandbox_a" => Some(Access::Data(Tenant::A)),
-        "ak_sandbox_b" => Some(Access::Data(Tenant::B)),
+        "ak_sandbox_a" => Some(Access::ReadWrite(Tenant::A)),
+        "ak_sandbox_b" => Some(Access::ReadWrite(Tenant::B)),
         "ak_sandbox_readonly" => Some(Access::ReadOnly(Tenant::A)),
         "ak_sandbox_seed" | "ak_sandbox_stub" => {
-            Some(Access::Document(include_str!("seeds/composio-list.json")))
+            Some(Access::FixedResponse(include_str!("seeds/composio-list.json")))
         }
         "ak_sandbox_forbidden" => Some(Access::Forbidden),
         _ => None,

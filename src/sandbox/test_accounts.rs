@@ -56,7 +56,7 @@ pub(super) async fn delete(
 
 fn tenant(headers: &HeaderMap) -> Option<Tenant> {
     match composio_access(headers.get("x-api-key")?.to_str().ok()?)? {
-        Access::Data(tenant) => Some(tenant),
-        Access::ReadOnly(_) | Access::Document(_) | Access::Forbidden => None,
+        Access::ReadWrite(tenant) => Some(tenant),
+        Access::ReadOnly(_) | Access::FixedResponse(_) | Access::Forbidden => None,
     }
 }

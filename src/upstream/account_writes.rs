@@ -3,7 +3,8 @@
 //!
 //! Each method sends one request. The request is not repeated once the upstream may have received it. If
 //! [`UpstreamError::is_outcome_unknown`] is true for an error, the write may or may not have taken effect. The fields
-//! `connection`, `connection_data` and `experimental` are never sent: they carry credentials or other users' access.
+//! `connection`, `connection_data` and `experimental` are never sent: they contain credentials, or give other users
+//! access to the account.
 
 use bytes::Bytes;
 use http::{HeaderName, Method};
@@ -19,10 +20,10 @@ use crate::domain::actions::ConnectLink;
 use crate::domain::credential::Credential;
 use crate::domain::upstream_name::Composio;
 
-/// Id of an account that no project has, for the write of `switchboard check`.
+/// Id of an account that does not exist, for [`AccountsClient::probe_write`], which `switchboard check` calls.
 const UNKNOWN_ACCOUNT: &str = "ca_switchboard_check";
 
-/// A sign-in to start.
+/// Parameters of a connect link: the URL at which an end user signs in to the external service.
 #[derive(Debug, Clone, Serialize)]
 pub struct LinkRequest {
     /// The auth config to connect with, `ac_…`.
@@ -48,11 +49,12 @@ struct AliasBody<'a> {
 }
 
 impl AccountsClient {
-    /// Starts a sign-in, which creates a new account.
+    /// Creates a connect link and, with it, a new account that is pending until the end user has signed in.
     ///
     /// # Errors
-    /// If the upstream refuses it, cannot be reached, or returns an unreadable response, or if the call is not sent.
-    pub async fn start_link(
+    /// If the upstream refuses it, cannot be reached, or returns an unreadable response, or if the rate limit, the
+    /// circuit breaker or the deadline prevents the call.
+    pub async fn create_connect_link(
         &self,
         credential: &Credential<Composio>,
         request: &LinkRequest,
@@ -63,7 +65,7 @@ impl AccountsClient {
     /// Enables or pauses an account.
     ///
     /// # Errors
-    /// As [`Self::start_link`].
+    /// As [`Self::create_connect_link`].
     pub async fn set_enabled(
         &self,
         credential: &Credential<Composio>,
@@ -77,7 +79,7 @@ impl AccountsClient {
     /// Sets the alias of an account; an empty one removes it.
     ///
     /// # Errors
-    /// As [`Self::start_link`].
+    /// As [`Self::create_connect_link`].
     pub async fn rename(
         &self,
         credential: &Credential<Composio>,
@@ -88,10 +90,11 @@ impl AccountsClient {
         self.write(credential, Method::PATCH, &path, "", body, wire::done).await
     }
 
-    /// Revokes an account's credentials at the provider, and returns their kinds; none if they were revoked before.
+    /// Revokes an account's tokens at the external service. Returns their kinds, such as `access_token`; empty if they
+    /// were revoked before.
     ///
     /// # Errors
-    /// As [`Self::start_link`].
+    /// As [`Self::create_connect_link`].
     pub async fn revoke(
         &self,
         credential: &Credential<Composio>,
@@ -101,10 +104,10 @@ impl AccountsClient {
         self.write(credential, Method::POST, &path, "", Bytes::new(), wire::revoked_tokens).await
     }
 
-    /// Removes an account. With `revoke`, its credentials are revoked at the provider, in the background.
+    /// Removes an account. With `revoke`, its tokens are revoked at the external service, in the background.
     ///
     /// # Errors
-    /// As [`Self::start_link`].
+    /// As [`Self::create_connect_link`].
     pub async fn remove(
         &self,
         credential: &Credential<Composio>,
@@ -136,12 +139,12 @@ impl AccountsClient {
         body: Bytes,
         decode: impl Fn(&[u8]) -> Result<T, UnexpectedShape>,
     ) -> Result<T, UpstreamError> {
-        let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
+        let auth_header = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let (path, deadline) = (format!("{PATH}{path}"), self.transport.deadline());
         // A client waits for a write, so it has precedence over refreshes.
         let (kind, purpose) = (RequestKind::Write, Purpose::Needed);
         let request =
-            UpstreamRequest { kind, method, path: &path, query, body, credential, key, purpose, deadline };
+            UpstreamRequest { kind, method, path: &path, query, body, credential, auth_header, purpose, deadline };
         let response = self.transport.send(request, decode).await.inspect_err(UpstreamError::log)?;
         Ok(response.body)
     }

@@ -112,11 +112,11 @@ impl ProvidersClient {
         credential: &Credential<Leadlex>,
         purpose: Purpose,
     ) -> Result<UpstreamResponse<FetchedProviders>, UpstreamError> {
-        let key = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
+        let auth_header = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
         let (kind, method, query, body) = (RequestKind::Read, Method::GET, "", Bytes::new());
-        let ask =
-            UpstreamRequest { kind, method, path: PATH, query, body, credential, key, purpose, deadline };
-        self.transport.fetch(ask, wire::providers::list).await
+        let request =
+            UpstreamRequest { kind, method, path: PATH, query, body, credential, auth_header, purpose, deadline };
+        self.transport.fetch(request, wire::providers::list).await
     }
 }

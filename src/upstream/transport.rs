@@ -140,9 +140,10 @@ pub(super) struct UpstreamRequest<'a, U> {
     pub(super) query: &'a str,
     /// The JSON body; empty without one.
     pub(super) body: Bytes,
+    /// Identifies the rate limit and the circuit breaker of the call.
     pub(super) credential: &'a Credential<U>,
-    /// The header with the API key.
-    pub(super) key: (HeaderName, String),
+    /// The header with the API key of `credential`.
+    pub(super) auth_header: (HeaderName, String),
     pub(super) purpose: Purpose,
     /// The response must arrive before this time.
     pub(super) deadline: Instant,
@@ -316,26 +317,29 @@ impl Transport {
         result
     }
 
-    fn request<U: Upstream>(&self, ask: UpstreamRequest<'_, U>) -> Result<Request<Bytes>, UpstreamError> {
+    fn request<U: Upstream>(
+        &self,
+        upstream_request: UpstreamRequest<'_, U>,
+    ) -> Result<Request<Bytes>, UpstreamError> {
         // Paths and queries are encoded by their callers. The network parses the URL, so it is not parsed here.
         let base_url = &self.settings.base_url[..Position::AfterPath];
-        let separator = if ask.query.is_empty() { "" } else { "?" };
-        let url = [base_url.trim_end_matches('/'), ask.path, separator, ask.query].concat();
-        let (header_name, key) = ask.key;
+        let separator = if upstream_request.query.is_empty() { "" } else { "?" };
+        let url = [base_url.trim_end_matches('/'), upstream_request.path, separator, upstream_request.query].concat();
+        let (header_name, key) = upstream_request.auth_header;
         let mut key = HeaderValue::try_from(key)
             .map_err(|error| self.error(UpstreamFailure::Internal).caused_by(error))?;
         key.set_sensitive(true);
         let mut request = Request::builder()
-            .method(ask.method)
+            .method(upstream_request.method)
             .uri(url)
             .header(header::ACCEPT, "application/json")
             .header(header::ACCEPT_ENCODING, content_coding::ACCEPTED)
             .header(header_name, key);
-        if !ask.body.is_empty() {
+        if !upstream_request.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, "application/json");
         }
         request
-            .body(ask.body)
+            .body(upstream_request.body)
             // Only a URL of more than 64 KiB can be invalid here, and servers refuse it too (414).
             .map_err(|error| self.error(UpstreamFailure::Rejected).caused_by(error))
     }

@@ -1,9 +1,9 @@
 use secrecy::ExposeSecret as _;
 
-use super::super::tests::{CANARY, TempFile, file, refusal};
+use super::super::tests::{CANARY, TempFile, config_from, only_problem};
 
 fn refused(settings: &str) -> String {
-    refusal(&format!("[redis]\n{settings}\n"))
+    only_problem(&format!("[redis]\n{settings}\n"))
 }
 
 #[test]
@@ -14,7 +14,7 @@ fn redis_url_is_scheme_host_port_and_database_only() {
         "rediss://[2001:db8::1]:6379/",
         "redis://localhost/",
     ] {
-        assert_eq!(file(&format!("[redis]\nurl = \"{url}\"")).unwrap().redis.url, url);
+        assert_eq!(config_from(&format!("[redis]\nurl = \"{url}\"")).unwrap().redis.url, url);
     }
     for (url, why) in [
         ("canary:6379", "has no scheme: begin it with redis://"),
@@ -39,7 +39,8 @@ fn redis_url_is_scheme_host_port_and_database_only() {
 #[test]
 fn the_password_is_read_from_a_file_and_required_with_a_user_name() {
     let password = TempFile::new("password", &format!("{CANARY}\n"));
-    let config = file(&format!("[redis]\nusername = \"me\"\npassword_file = {:?}", password.path())).unwrap();
+    let config =
+        config_from(&format!("[redis]\nusername = \"me\"\npassword_file = {:?}", password.path())).unwrap();
     assert_eq!(config.redis.password.expose_secret(), CANARY);
     assert!(!config.redacted().contains(CANARY) && !format!("{:?}", config.redis).contains(CANARY));
     assert_eq!(
@@ -54,8 +55,8 @@ fn the_password_is_read_from_a_file_and_required_with_a_user_name() {
 fn ca_file_contains_certificates_and_needs_tls() {
     let pem = TempFile::new("ca.pem", "-----BEGIN CERTIFICATE-----\nMAo=\n-----END CERTIFICATE-----\n");
     let ca_file = format!("ca_file = {:?}", pem.path());
-    assert!(file(&format!("[redis]\nurl = \"rediss://host\"\n{ca_file}")).is_ok());
-    assert!(file(&format!("[redis]\n{ca_file}")).is_ok());
+    assert!(config_from(&format!("[redis]\nurl = \"rediss://host\"\n{ca_file}")).is_ok());
+    assert!(config_from(&format!("[redis]\n{ca_file}")).is_ok());
     let line = refused(&format!("url = \"redis://host\"\n{ca_file}"));
     assert!(line.contains("redis.url does not use TLS"), "{line}");
     let line = refused("url = \"rediss://host\"\nca_file = \"no/such/file\"");
@@ -69,7 +70,7 @@ fn ca_file_contains_certificates_and_needs_tls() {
 fn key_prefix_takes_letters_digits_and_a_few_signs() {
     let longest = "a".repeat(64);
     for prefix in ["switchboard", "a", "Team-1:switch_board", &longest] {
-        assert!(file(&format!("[redis]\nkey_prefix = \"{prefix}\"")).is_ok(), "{prefix}");
+        assert!(config_from(&format!("[redis]\nkey_prefix = \"{prefix}\"")).is_ok(), "{prefix}");
     }
     for prefix in ["", "a b", "a*", "{a}", "ä", &"a".repeat(65)] {
         assert_eq!(
@@ -81,7 +82,7 @@ fn key_prefix_takes_letters_digits_and_a_few_signs() {
 
 #[test]
 fn an_unencrypted_connection_to_another_machine_is_warned_about() {
-    let warnings = |url: &str| file(&format!("[redis]\nurl = \"{url}\"")).unwrap().warnings();
+    let warnings = |url: &str| config_from(&format!("[redis]\nurl = \"{url}\"")).unwrap().warnings();
     for url in ["redis://127.0.0.1:6379", "redis://localhost", "redis://[::1]", "rediss://cache.internal", ""]
     {
         assert_eq!(warnings(url), [""; 0], "{url}");

@@ -55,18 +55,18 @@ fn a_malformed_key_or_one_of_the_other_upstream_is_rejected() {
 
 #[test]
 fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
-    let line = refusal(&format!("[http]\n[upstream.leadlex]\napi_key = \"{CANARY}\n"));
+    let line = only_problem(&format!("[http]\n[upstream.leadlex]\napi_key = \"{CANARY}\n"));
     assert!(line.starts_with("x.toml: line 3, column "), "{line}");
     assert!(line.contains("not valid TOML: ") && !line.contains(CANARY) && !line.contains('\n'), "{line}");
 
     for text in ["---\nhttp:\n", "# settings\nhttp:\n  listen: 127.0.0.1:8080\n", "auth: {mode: none}"] {
         assert_eq!(
-            refusal(text),
+            only_problem(text),
             "x.toml: this is YAML: the configuration is TOML, as in `[http]` and, below it, `graphiql = true`"
         );
     }
 
-    let unquoted = refusal("[http]\nlisten = 127.0.0.1:8080\n");
+    let unquoted = only_problem("[http]\nlisten = 127.0.0.1:8080\n");
     assert!(
         unquoted.starts_with("x.toml: line 2, column ")
             && unquoted.ends_with("; texts are written in quotes"),
@@ -75,7 +75,7 @@ fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
 
     let gone = ConfigSources { file: Some("no/such/file.toml".into()), ..ConfigSources::default() };
     assert_eq!(
-        lines(Config::load(gone)).unwrap_err(),
+        problem_lines(Config::load(gone)).unwrap_err(),
         [
             "no/such/file.toml: cannot read the configuration: No such file or directory (os error 2); check the path, which is relative to the working directory"
         ]
@@ -85,8 +85,7 @@ fn an_unreadable_file_is_reported_with_its_position_and_without_its_text() {
 #[test]
 fn all_secrets_are_redacted() {
     let schema = SettingsSchema::built_in().unwrap();
-    let secrets: Vec<&str> =
-        schema.iter().filter(|s| schema.file_setting_of(s).is_some()).map(|s| s.name.as_str()).collect();
+    let secrets: Vec<&str> = schema.iter().filter(|s| schema.is_secret(s)).map(|s| s.name.as_str()).collect();
     assert_eq!(
         secrets,
         [

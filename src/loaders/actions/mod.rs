@@ -226,7 +226,7 @@ impl Write<'_> {
         let user_id = options.user_id.as_deref().unwrap_or_default();
         // The permit prevents a repeated click from creating a second account.
         let permit = self.permit(&format!("connect {auth_config_id} {user_id}")).await?;
-        let result = self.start_link(auth_config_id, user_id, options, None).await;
+        let result = self.request_link(auth_config_id, user_id, options, None).await;
         permit.release().await;
         result
     }
@@ -284,10 +284,10 @@ impl Write<'_> {
                 return Err(user_id_required(what_to_do).into());
             }
         };
-        self.start_link(&account.auth_config.id, user_id, options, Some(id)).await
+        self.request_link(&account.auth_config.id, user_id, options, Some(id)).await
     }
 
-    async fn start_link(
+    async fn request_link(
         &self,
         auth_config_id: &str,
         user_id: &str,
@@ -301,7 +301,7 @@ impl Write<'_> {
             callback_url: options.callback_url.as_deref().map(Into::into),
         };
         let (client, started_at) = (self.context.sources.lists.client(), Instant::now());
-        let started = client.start_link(&self.reader.credential, &link).await;
+        let started = client.create_connect_link(&self.reader.credential, &link).await;
         self.record_write(started_at, &started).await;
         match started {
             Ok(link) if is_safe(&link) => Ok(ActionResult {

@@ -1,4 +1,4 @@
-//! Rate limit headers of one response, in the terms of the model.
+//! Rate limit headers of one response, parsed into the form that the quota model in [`super`] uses.
 //!
 //! Times are relative to the response's own `Date`, so only the upstream's clock decides when its window ends
 //! (docs/upstreams.md#rate-limit-reset). Replicas exchange this form, not the headers.
@@ -14,27 +14,30 @@ use super::{super::rate_limit, DAY};
 /// Later resets are implausible and ignored (docs/upstreams.md#rate-limit-reset).
 const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 
-/// Parsed rate limit headers.
+/// Parsed rate limit headers. The serialized names are those of earlier versions, whose replicas may run at the same
+/// time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::upstream) struct QuotaHeaders {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
     pub(super) ends: WindowEnd,
-    /// Latest time until the window ends, on the upstream's clock; at least 1 s.
+    /// Upper bound of the time left in the window, by the upstream's clock; at least 1 s.
     pub(super) resets_in: Duration,
-    /// Same as a time on that clock.
+    /// The same end, as a timestamp of that clock.
     pub(super) resets_at: Timestamp,
-    /// Requested delay after a 429.
+    /// Delay before the next call after a 429.
     pub(super) wait: Option<Duration>,
-    /// Whether a `Retry-After` header requested the delay; otherwise it follows from the reset.
-    pub(super) asks_to_wait: bool,
+    /// Whether `Retry-After` stated the delay. Otherwise it is derived from the reset.
+    #[serde(rename = "asks_to_wait")]
+    pub(super) is_wait_stated: bool,
     /// Whether the headers were received some time ago, as those from another replica can be.
     #[serde(skip)]
     pub(super) is_late: bool,
 }
 
-/// Form in which the headers state the end of the window.
+/// Form in which the headers state the end of the window. Replicas of earlier versions use the names `told` and
+/// `untold`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(in crate::upstream) enum WindowEnd {
@@ -49,27 +52,28 @@ pub(in crate::upstream) enum WindowEnd {
 }
 
 impl QuotaHeaders {
-    /// Parses the headers of a response received at `wall`.
-    pub(in crate::upstream) fn read(headers: &HeaderMap, wall: Timestamp) -> Self {
-        let now = rate_limit::upstream_now(headers, wall);
-        let until = |at: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or_default();
-        let reset = rate_limit::resets_at(headers, now).filter(|at| until(*at) <= RESET_MAX);
+    /// Parses the headers of a response received at `received_at`, by the local clock.
+    pub(in crate::upstream) fn read(headers: &HeaderMap, received_at: Timestamp) -> Self {
+        let upstream_now = rate_limit::upstream_now(headers, received_at);
+        let until = |at: Timestamp| Duration::try_from(at.duration_since(upstream_now)).unwrap_or_default();
+        let reset = rate_limit::resets_at(headers, upstream_now).filter(|at| until(*at) <= RESET_MAX);
         let (ends, resets_at) = match (reset, rate_limit::window(headers)) {
             (Some(at), _) => (WindowEnd::Reset, at),
             (None, Some(length)) => {
-                let wait = rate_limit::wait(headers, wall).unwrap_or(length);
-                (WindowEnd::Within(length), later(now, wait.min(length)))
+                let wait = rate_limit::wait(headers, received_at).unwrap_or(length);
+                (WindowEnd::Within(length), later(upstream_now, wait.min(length)))
             }
-            (None, None) => (WindowEnd::Unknown, midnight_after(now)),
+            (None, None) => (WindowEnd::Unknown, midnight_after(upstream_now)),
         };
         Self {
-            limit: rate_limit::limit(headers).map(|limit| limit.max(1)),
+            limit: at_least_one(rate_limit::limit(headers)),
             remaining: rate_limit::remaining(headers),
             ends,
             resets_in: until(resets_at).max(Duration::from_secs(1)),
             resets_at,
-            wait: rate_limit::wait(headers, wall),
-            asks_to_wait: rate_limit::retry_after(headers, wall).is_some(),
+            // `rate_limit` itself converts the local time to the upstream's.
+            wait: rate_limit::wait(headers, received_at),
+            is_wait_stated: rate_limit::retry_after(headers, received_at).is_some(),
             is_late: false,
         }
     }
@@ -92,14 +96,19 @@ impl QuotaHeaders {
         }
         let resets_in = self.resets_in.checked_sub(age).filter(|left| !left.is_zero())?;
         let wait = self.wait.and_then(|wait| wait.checked_sub(age));
-        let limit = self.limit.map(|limit| limit.max(1));
+        let limit = at_least_one(self.limit);
         Some(Self { limit, resets_in, wait, is_late: !age.is_zero(), ..self })
     }
 
     /// Whether the headers state a limit or remaining calls.
-    pub(super) fn counts(&self) -> bool {
+    pub(super) fn has_counts(&self) -> bool {
         self.limit.is_some() || self.remaining.is_some()
     }
+}
+
+/// With a limit of 0, also the following windows would allow no call, so no response could ever state another limit.
+fn at_least_one(limit: Option<u64>) -> Option<u64> {
+    limit.map(|limit| limit.max(1))
 }
 
 /// Adds `wait` to a timestamp.

@@ -172,7 +172,7 @@ impl Quota {
         let left = headers.remaining.or_else(|| self.left());
         // In that case the reset is that of the day, but another limit was exceeded.
         let some_left = left.is_some_and(|left| left > 0);
-        let wait = headers.wait.filter(|_| !some_left || headers.asks_to_wait).unwrap_or_default();
+        let wait = headers.wait.filter(|_| !some_left || headers.is_wait_stated).unwrap_or_default();
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = self.refusals.saturating_add(1);
         }
@@ -182,7 +182,7 @@ impl Quota {
         self.held_until = self.held_until.max(Some(until));
         // Only headers with remaining calls show that another limit was exceeded. A 429 without them may come
         // from a proxy, and only its own delay is known.
-        if left.is_some_and(|left| left > 0) && !headers.asks_to_wait && self.minute_limit(now).is_none() {
+        if left.is_some_and(|left| left > 0) && !headers.is_wait_stated && self.minute_limit(now).is_none() {
             let passed = self.calls.in_minute(now).saturating_sub(1).max(1);
             self.learned = Some((passed, now + INFERRED_FOR));
         }
@@ -242,7 +242,7 @@ impl Quota {
     fn learn(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
         self.calls.end(call, now);
         self.advance(now);
-        if self.window.is_none() && headers.counts() {
+        if self.window.is_none() && headers.has_counts() {
             self.window = Some(Window::unknown(now));
         }
         if let Some(window) = &mut self.window

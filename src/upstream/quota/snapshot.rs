@@ -95,7 +95,7 @@ impl Quota {
         if let Some(headers) = snapshot.headers.and_then(|headers| headers.after(age)) {
             // Even a recent snapshot may repeat an old response.
             let headers = QuotaHeaders { is_late: true, ..headers };
-            if self.window.is_none() && (headers.counts() || self.settings.per_day > 0) {
+            if self.window.is_none() && (headers.has_counts() || self.settings.per_day > 0) {
                 self.window = Some(Window::unknown(now));
             }
             if let Some(window) = &mut self.window {

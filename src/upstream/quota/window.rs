@@ -77,7 +77,7 @@ impl Window {
     pub(super) fn on_headers(&mut self, headers: &QuotaHeaders, now: Instant) -> bool {
         self.is_reset_stated |= headers.ends != WindowEnd::Unknown;
         match (headers.ends, self.resets_at) {
-            (WindowEnd::Unknown, Some(_)) if !headers.counts() => return false,
+            (WindowEnd::Unknown, Some(_)) if !headers.has_counts() => return false,
             (_, None) => {
                 (self.resets, self.resets_at) = (now + headers.resets_in, Some(headers.resets_at));
                 self.length = match headers.ends {
@@ -175,7 +175,7 @@ impl Window {
             resets_in: self.resets.saturating_duration_since(now).max(Duration::from_secs(1)),
             resets_at: self.resets_at?,
             wait: None,
-            asks_to_wait: false,
+            is_wait_stated: false,
             is_late: false,
         })
     }

@@ -43,7 +43,7 @@ fn check_prints_how_many_connections_are_accepted() {
     let printed = String::from_utf8(output.stdout).unwrap();
     for line in [
         "Warning: server.connections_max is 4096, but the process may open 400 files: at most 100 client connections are accepted.",
-        "Listener  ok     at most 100 client connections; the process may open 400 files, 768 are reserved",
+        "Listener  ok     at most 100 client connections; the process may open 400 files, 768 are wanted for everything else",
     ] {
         assert!(printed.lines().any(|printed| printed.starts_with(line)), "{printed}");
     }

@@ -285,7 +285,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         }
         let value_keys: Vec<_> = request.keys.iter().map(|(key, _)| self.name(request, key)).collect();
         let coordination_keys =
-            vec![self.partition.seal.generation_key(), batch.lease_key.clone(), batch.marker.clone()];
+            vec![self.partition.seal.key_of_generation(), batch.lease_key.clone(), batch.marker.clone()];
         let mut stored_values =
             self.replicas.get([coordination_keys, value_keys.clone()].concat()).await?.into_iter();
         let (generation, holder, marker) =

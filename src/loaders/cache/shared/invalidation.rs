@@ -116,7 +116,7 @@ impl<U: Upstream> UpstreamCache<U> {
     async fn catch_up(&self) -> bool {
         let Some(shared) = &self.shared else { return true };
         for some in self.partitions().chunks(GENERATIONS_PER_COMMAND) {
-            let keys = some.iter().map(|(_, partition)| partition.seal.generation_key()).collect();
+            let keys = some.iter().map(|(_, partition)| partition.seal.key_of_generation()).collect();
             let Some(found) = shared.replicas.get(keys).await else { return false };
             for ((credential, partition), found) in some.iter().zip(found) {
                 self.compare(credential, partition, parse(found).ok().flatten());

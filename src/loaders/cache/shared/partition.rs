@@ -124,7 +124,7 @@ impl SharedPartition {
         let mut is_stored = replicas.set(vec![self.entry(invalidation.generation, ttl)]).await;
         if !is_stored && let Some(before) = before {
             // A full store can still delete. Without a generation, all entries are invalid.
-            is_stored = replicas.remove(self.seal.generation_key(), before.to_vec()).await;
+            is_stored = replicas.remove(self.seal.key_of_generation(), before.to_vec()).await;
         }
         if let Ok(body) = serde_json::to_string(&invalidation) {
             // The message works even if the store has not accepted the generation.
@@ -174,7 +174,7 @@ impl SharedPartition {
     }
 
     fn entry(&self, generation: Generation, ttl: Duration) -> Entry {
-        Entry { key: self.seal.generation_key(), value: generation.to_vec(), ttl }
+        Entry { key: self.seal.key_of_generation(), value: generation.to_vec(), ttl }
     }
 }
 

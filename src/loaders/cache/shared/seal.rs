@@ -43,7 +43,7 @@ impl Seal {
     }
 
     /// Returns the store key of the credential's generation.
-    pub(crate) fn generation_key(&self) -> String {
+    pub(crate) fn key_of_generation(&self) -> String {
         format!("{}:generation", self.key_prefix)
     }
 

@@ -82,7 +82,7 @@ async fn the_stored_format_is_that_of_this_version_and_has_no_secret() {
 }
 
 #[test]
-fn stored_fields_outside_the_allow_list_are_not_read() {
+fn a_stored_page_with_an_unknown_field_or_setting_is_refused() {
     let mut written: Value = serde_json::from_str(WRITTEN).unwrap();
     written["items"][0]["state"]["settings"][0]["name"] = json!("access_token");
     assert!(serde_json::from_value::<Page>(written.clone()).is_err());
@@ -96,7 +96,7 @@ fn stored_fields_outside_the_allow_list_are_not_read() {
 
 #[tokio::test]
 async fn every_problem_location_has_a_known_name() {
-    // Every field that can have a wrong type has one.
+    // In this account, every field that can be of a wrong type is.
     let wrong = json!({ "id": "ca", "toolkit": { "slug": "x" }, "auth_config": { "id": "ac", "auth_scheme": [], "deprecated": { "uuid": [] } },
         "status": "ACTIVE", "word_id": [], "alias": [], "user_id": [], "status_reason": [], "created_at": 1, "updated_at": 1,
         "test_request_endpoint": [], "experimental": { "account_type": [] }, "deprecated": { "uuid": "u", "labels": [[]] },
@@ -104,35 +104,44 @@ async fn every_problem_location_has_a_known_name() {
     let body = json!({ "items": [wrong] }).to_string();
     let problems = read(body).await.problems;
     let located: Vec<_> = problems.located().collect();
+    // Each of these fields is one problem.
     assert!(located.len() > 15, "{located:?}");
+    // Reading drops a location whose field has no known name, so equality shows that all have one.
     let read: Problems = serde_json::from_str(&serde_json::to_string(&problems).unwrap()).unwrap();
     assert_eq!(read, problems);
+}
 
+#[test]
+fn a_problem_at_an_unknown_location_is_still_counted() {
     let unknown =
         r#"{"upstream":"LEADLEX","located":[[1,"brand_new","missing",2]],"counts":[["missing",2]]}"#;
     let mut counted = Problems::none(UpstreamName::Leadlex);
-    counted.note(ProblemLocation { row: None, field: "" }, ProblemRule::Missing, 2);
+    counted.note(ProblemLocation::SEVERAL_ROWS, ProblemRule::Missing, 2);
     let read: Problems = serde_json::from_str(unknown).unwrap();
     assert_eq!((read.located().count(), read.rows_left_out()), (0, counted.rows_left_out()));
 }
 
 #[test]
-fn a_value_is_decrypted_only_with_its_credential_key_and_generation() {
-    let seal = |key: &str| Seal::of("p", &Credential::<Composio>::new(key).unwrap().fingerprint());
+fn a_value_is_decrypted_only_with_its_credential_its_cache_key_and_its_generation() {
+    let seal =
+        |api_key: &str| Seal::of("prefix", &Credential::<Composio>::new(api_key).unwrap().fingerprint());
     let (own, other) = (seal("ak_a"), seal("ak_b"));
-    let leadlex = Seal::of("p", &Credential::<Leadlex>::new("ak_a").unwrap().fingerprint());
-    let key = own.key("page", "first");
-    let written = own.close(&key, [1; 8], &"value").unwrap();
-    let opens = |seal: &Seal, key: &str, generation| match seal.open::<Arc<str>>(key, generation, &written) {
+    let leadlex = Seal::of("prefix", &Credential::<Leadlex>::new("ak_a").unwrap().fingerprint());
+    let cache_key = own.key("page", "first");
+    // Each invalidation of a credential's entries changes its generation, so that earlier values are outdated.
+    let written = own.close(&cache_key, [1; 8], &"value").unwrap();
+    let opens = |seal: &Seal, cache_key: &str, generation| match seal
+        .open::<Arc<str>>(cache_key, generation, &written)
+    {
         Opened::Value(value) => Some(value),
         Opened::Outdated | Opened::Unreadable => None,
     };
-    assert_eq!(opens(&own, &key, [1; 8]).as_deref(), Some("value"));
-    assert_eq!(opens(&own, &key, [2; 8]), None);
+    assert_eq!(opens(&own, &cache_key, [1; 8]).as_deref(), Some("value"));
+    assert_eq!(opens(&own, &cache_key, [2; 8]), None);
     assert_eq!(opens(&own, &own.key("page", "second"), [1; 8]), None);
-    assert_eq!(opens(&other, &key, [1; 8]), None);
-    assert_eq!(opens(&leadlex, &key, [1; 8]), None);
+    assert_eq!(opens(&other, &cache_key, [1; 8]), None);
+    assert_eq!(opens(&leadlex, &cache_key, [1; 8]), None);
     assert_ne!(own.key("page", "first"), other.key("page", "first"));
-    assert_ne!(own.generation_key(), other.generation_key());
-    assert_ne!(own.close(&key, [1; 8], &"value").unwrap(), written, "a nonce is used once");
+    assert_ne!(own.key_of_generation(), other.key_of_generation());
+    assert_ne!(own.close(&cache_key, [1; 8], &"value").unwrap(), written, "a nonce is used once");
 }
