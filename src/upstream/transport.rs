@@ -324,7 +324,8 @@ impl Transport {
         // Paths and queries are encoded by their callers. The network parses the URL, so it is not parsed here.
         let base_url = &self.settings.base_url[..Position::AfterPath];
         let separator = if upstream_request.query.is_empty() { "" } else { "?" };
-        let url = [base_url.trim_end_matches('/'), upstream_request.path, separator, upstream_request.query].concat();
+        let url = [base_url.trim_end_matches('/'), upstream_request.path, separator, upstream_request.query]
+            .concat();
         let (header_name, key) = upstream_request.auth_header;
         let mut key = HeaderValue::try_from(key)
             .map_err(|error| self.error(UpstreamFailure::Internal).caused_by(error))?;
