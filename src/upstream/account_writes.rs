@@ -143,8 +143,17 @@ impl AccountsClient {
         let (path, deadline) = (format!("{PATH}{path}"), self.transport.deadline());
         // A client waits for a write, so it has precedence over refreshes.
         let (kind, purpose) = (RequestKind::Write, Purpose::Needed);
-        let request =
-            UpstreamRequest { kind, method, path: &path, query, body, credential, auth_header, purpose, deadline };
+        let request = UpstreamRequest {
+            kind,
+            method,
+            path: &path,
+            query,
+            body,
+            credential,
+            auth_header,
+            purpose,
+            deadline,
+        };
         let response = self.transport.send(request, decode).await.inspect_err(UpstreamError::log)?;
         Ok(response.body)
     }

@@ -142,8 +142,17 @@ impl AccountsClient {
         let auth_header = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let deadline = self.transport.deadline();
         let (kind, method, body) = (RequestKind::Read, Method::GET, Bytes::new());
-        let request =
-            UpstreamRequest { kind, method, path: PATH, query, body, credential, auth_header, purpose, deadline };
+        let request = UpstreamRequest {
+            kind,
+            method,
+            path: PATH,
+            query,
+            body,
+            credential,
+            auth_header,
+            purpose,
+            deadline,
+        };
         // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
         match has_cursor {
             true => self.transport.send(request, wire::accounts::page).await,

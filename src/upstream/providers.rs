@@ -115,8 +115,17 @@ impl ProvidersClient {
         let auth_header = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
         let deadline = self.transport.deadline();
         let (kind, method, query, body) = (RequestKind::Read, Method::GET, "", Bytes::new());
-        let request =
-            UpstreamRequest { kind, method, path: PATH, query, body, credential, auth_header, purpose, deadline };
+        let request = UpstreamRequest {
+            kind,
+            method,
+            path: PATH,
+            query,
+            body,
+            credential,
+            auth_header,
+            purpose,
+            deadline,
+        };
         self.transport.fetch(request, wire::providers::list).await
     }
 }

@@ -88,10 +88,11 @@ impl AccountsClient {
     ) -> Result<ToolkitPage, UpstreamError> {
         let toolkits: Vec<_> = slugs.iter().map(ToolkitSlug::as_str).collect();
         let body = json(&Body { limit: toolkits.len(), toolkits, cursor });
-        let key = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
+        let auth_header = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
         let (kind, method, deadline) = (RequestKind::Lookup, Method::POST, self.transport.deadline());
         let (path, query) = (PATH, "");
-        let request = UpstreamRequest { kind, method, path, query, body, credential, key, purpose, deadline };
+        let request =
+            UpstreamRequest { kind, method, path, query, body, credential, auth_header, purpose, deadline };
         let page = self.transport.send(request, wire::toolkits::page).await?.body;
         self.transport.count_problems(&page.problems);
         Ok(page)
