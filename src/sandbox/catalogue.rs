@@ -53,7 +53,7 @@ struct Query {
 /// `POST /toolkits/multi`: the toolkits of some slugs, or all (docs/upstreams.md#composio-toolkits).
 pub(super) async fn multi(State(sandbox): State<Sandbox>, headers: HeaderMap, body: Bytes) -> Response {
     match admit(&sandbox, &headers) {
-        Ok(Access::Data(_) | Access::ReadOnly(_) | Access::Document(_)) => {}
+        Ok(Access::ReadWrite(_) | Access::ReadOnly(_) | Access::FixedResponse(_)) => {}
         Ok(Access::Forbidden) => return refuse(&sandbox, StatusCode::FORBIDDEN, "Forbidden", &[]),
         Err(refusal) => return *refusal,
     }
