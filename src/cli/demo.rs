@@ -213,12 +213,17 @@ mod tests {
     }
 
     #[test]
-    fn the_demo_ignores_the_environment_except_for_the_log_and_cors() {
-        for name in ["SWITCHBOARD__LOG__LEVEL", "SWITCHBOARD_LOG_LEVEL", "SWITCHBOARD__HTTP__CORS_ORIGINS"] {
+    fn the_demo_ignores_the_environment_except_for_the_log_the_address_and_cors() {
+        for name in [
+            "SWITCHBOARD__LOG__LEVEL",
+            "SWITCHBOARD_LOG_LEVEL",
+            "SWITCHBOARD__HTTP__CORS_ORIGINS",
+            "SWITCHBOARD__HTTP__LISTEN",
+        ] {
             assert!(is_setting_of_demo(&name.into()), "{name}");
         }
         for name in
-            ["SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", "SWITCHBOARD__HTTP__LISTEN", "SWITCHBOARD_URL"]
+            ["SWITCHBOARD__UPSTREAM__LEADLEX__API_KEY", "SWITCHBOARD__HTTP__EXAMPLE", "SWITCHBOARD_URL"]
         {
             assert!(!is_setting_of_demo(&name.into()), "{name}");
         }

@@ -56,7 +56,10 @@ async fn validation_errors_are_reported() {
     for (document, message) in [
         ("{ nothing }", "Cannot query field \"nothing\" on type \"Query\"."),
         ("{ items }", "Field \"items\" must have a selection of subfields, as in \"items { … }\"."),
-        ("{ echo(first: 1) }", "Unknown argument \"first\" on field \"Query.echo\"."),
+        (
+            "{ echo(first: 1) }",
+            "Unknown argument \"first\" on field \"Query.echo\". Allowed: number, id, filter.",
+        ),
         (
             "{ echo(number: \"hunter2\") }",
             "expected value of type Int, found a string. Write it without quotes.",
