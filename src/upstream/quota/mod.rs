@@ -182,7 +182,8 @@ impl Quota {
         self.held_until = self.held_until.max(Some(until));
         // Only headers with remaining calls show that another limit was exceeded. A 429 without them may come
         // from a proxy, and only its own delay is known.
-        if left.is_some_and(|left| left > 0) && !headers.is_wait_stated && self.minute_limit(now).is_none() {
+        let states_calls_left = headers.remaining.is_some_and(|left| left > 0);
+        if states_calls_left && !headers.is_wait_stated && self.minute_limit(now).is_none() {
             let passed = self.calls.in_minute(now).saturating_sub(1).max(1);
             self.learned = Some((passed, now + INFERRED_FOR));
         }

@@ -67,6 +67,21 @@ fn a_429_without_headers_holds_only_for_its_own_delay() {
 }
 
 #[test]
+fn a_429_without_headers_sets_no_limit_although_calls_remained_before() {
+    let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
+    let counted = leadlex(100_000, 50_000);
+    for _ in 0..4 {
+        timeline.call(&counted);
+    }
+    timeline.refused(&HeaderMap::new());
+    timeline.at(seconds(1));
+    for _ in 0..20 {
+        assert_eq!(timeline.wait(Needed), Duration::ZERO);
+        timeline.call(&counted);
+    }
+}
+
+#[test]
 fn a_429_with_remaining_calls_sets_a_limit_for_five_minutes() {
     let mut timeline = Timeline::new(QuotaSettings { reserve_percent: 0, ..QuotaSettings::default() });
     let counted = leadlex(100_000, 50_000);
