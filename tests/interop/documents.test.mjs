@@ -113,13 +113,13 @@ describe('documents', () => {
     for (const page of pages) {
       const text = read(page);
       for (const [, command] of text.matchAll(/(?:`|\/)switchboard (\w+)/g)) assert.ok(help(command), `${page}: ${command}`);
-      // The commands of Docker and systemd have flags of their own.
-      const own = text.replaceAll(/^(?:docker|sudo) (?:.*\\\n)*.*$|`docker [^`]*`|`--profile observe`/gm, '');
+      // The commands of Docker, systemd and Kubernetes have flags of their own.
+      const own = text.replaceAll(/^ *(?:docker|sudo|kubectl|helm) (?:.*\\\n)*.*$|`docker [^`]*`|`--profile observe`/gm, '');
       for (const [, , kind, name] of text.matchAll(/cargo (run|bench) --(example|bench) (\w+)/g)) {
         const path = `${kind === 'example' ? 'examples' : 'benches'}/${name}`;
         assert.ok(existsSync(join(root, `${path}.rs`)) || existsSync(join(root, path, 'main.rs')), `${page}: ${name}`);
       }
-      for (const [flag] of own.matchAll(/(?<=`|\s)--(?!release|example|bench|path|test)[a-z-]+/g)) {
+      for (const [flag] of own.matchAll(/(?<=`|\s)--(?!release|locked|example|bench|path|test)[a-z-]+/g)) {
         assert.ok(flags.includes(flag), `${page}: ${flag}`);
       }
       for (const [, name] of text.matchAll(/--scenario ([a-z][\w-]+)/g)) assert.ok(flags.includes(`- ${name}:`), `${page}: ${name}`);
@@ -164,7 +164,7 @@ describe('documents', () => {
   test('README has at most 180 lines, and no page has prose wider than 120 characters', () => {
     assert.ok(read('README.md').split('\n').length <= 181);
     for (const page of pages) {
-      const prose = read(page).replaceAll(/^```.*?^```$/gms, '').split('\n').filter((line) => !line.startsWith('|'));
+      const prose = read(page).replaceAll(/^```.*?^```$/gms, '').split('\n').filter((line) => !/^ *\|/.test(line));
       for (const line of prose) assert.ok(line.length <= 120, `${page}: ${line}`);
     }
   });
