@@ -59,6 +59,9 @@ struct ListHead {
     is_whole: bool,
     /// Whether the list is longer than a setting allows.
     is_capped: bool,
+    /// Whether all pages state the same total. If they do not, the list changed while it was read, and a row can have
+    /// moved to a page that was read before.
+    is_stable: bool,
 }
 
 impl AccountPoller {
@@ -105,19 +108,26 @@ impl AccountPoller {
         let is_end = first.is_last();
         if is_end || first.items.iter().any(&is_enough) {
             let (rows, total) = (first.items.clone(), first.total_items);
-            return Ok(ListHead { rows, total, is_whole: is_end, is_capped: false });
+            return Ok(ListHead { rows, total, is_whole: is_end, is_capped: false, is_stable: true });
         }
         // Accepts pages that another replica fetched at the same time as this first page, or later.
         let since = self.sources.lists.upstream_cache().clock.instant(freshness.fetched_at);
         let mut walk = PageWalk::since(&self.sources.lists, &self.scan, since);
-        let mut read =
-            ListHead { rows: Vec::new(), total: first.total_items, is_whole: false, is_capped: false };
+        let mut read = ListHead {
+            rows: Vec::new(),
+            total: first.total_items,
+            is_whole: false,
+            is_capped: false,
+            is_stable: true,
+        };
         for _ in 0..self.pages_max {
             let Some(step) = walk.step().await? else { break };
             if step.is_restart {
                 read.rows.clear();
             }
             let is_last_page = step.page.items.iter().any(&is_enough);
+            let is_first_page = read.rows.is_empty();
+            read.is_stable = is_first_page || (read.is_stable && read.total == step.page.total_items);
             read.total = step.page.total_items;
             read.rows.extend(step.page.items.iter().filter(|account| walk.is_new(account)).cloned());
             if is_last_page {
@@ -226,7 +236,7 @@ impl AccountPoller {
         if whole_list.is_capped {
             return Ok(Some(Vec::new()));
         }
-        if !whole_list.is_whole || !is_consistent {
+        if !whole_list.is_whole || !whole_list.is_stable || !is_consistent {
             return Ok(None);
         }
         let listed_ids: HashSet<&str> = whole_list.rows.iter().map(|account| &*account.id).collect();

@@ -114,3 +114,33 @@ async fn a_removal_is_reported_by_a_later_check_if_the_list_cannot_be_read_whole
     assert_eq!(next_change(&mut subscription).await, ("REMOVED".to_owned(), Value::Null));
     assert!(!fails.load(Ordering::Relaxed), "one walk failed");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_moves_to_another_page_during_a_check_is_not_removed() {
+    let moves = Arc::new(AtomicBool::new(false));
+    let moving = Arc::clone(&moves);
+    let accounts = (1..6).map(|n| account(&format!("ca_{n}"), n)).collect();
+    let world = world(2, accounts, move |query, status, json| {
+        // As if an account of the first page had been deleted after that page was read: the others move up by one.
+        let rows = json["items"].as_array_mut().unwrap();
+        if query.contains("cursor=") && moving.load(Ordering::Relaxed) {
+            rows.retain(|row| row["id"] != "ca_3");
+            if json["next_cursor"].is_null() {
+                moving.store(false, Ordering::Relaxed);
+            }
+            json["total_items"] = json!(3);
+        }
+        status
+    });
+    let mut subscription = world.subscribe(tenant_a(), CHANGED).await;
+    world.settle().await;
+    moves.store(true, Ordering::Relaxed);
+    world.sandbox.change_accounts(Tenant::A, |rows| rows.retain(|row| row.id != "ca_5"));
+    let message = subscription.next().await.unwrap();
+    let answer: Value = serde_json::from_slice(&message.response.body).unwrap();
+    let change = &answer["data"]["connectedAccountChanged"];
+    assert_eq!((&change["kind"], &change["id"]), (&json!("REMOVED"), &json!("Q29ubmVjdGVkQWNjb3VudDpjYV81")));
+    assert!(!moves.load(Ordering::Relaxed), "one check saw the move");
+    expire(&world, "ca_3", 100);
+    assert_eq!(next_change(&mut subscription).await, ("UPDATED".to_owned(), json!("ca_3")));
+}
