@@ -207,10 +207,9 @@ fn clamped(network: Network) -> Network {
         let network = network.clone();
         let request = request.map(|body| {
             let text = String::from_utf8(body.to_vec()).unwrap();
-            let start = text.find("\"limit\":").map(|start| start + "\"limit\":".len());
-            let Some(start) = start else { return text.into() };
-            let digits = text[start..].bytes().take_while(u8::is_ascii_digit).count();
-            format!("{}1{}", &text[..start], &text[start + digits..]).into()
+            let Some((before, after)) = text.split_once("\"limit\":") else { return text.into() };
+            let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!("{before}\"limit\":1{after}").into()
         });
         network.oneshot(request)
     }))
