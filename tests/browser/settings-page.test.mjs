@@ -482,7 +482,10 @@ describe("the settings page", { timeout: 900_000 }, () => {
       const logo = row(page, "LeadLex Eng").locator(".mark.service img");
       await logo.waitFor();
       assert.equal(await logo.getAttribute("src"), `${LOGOS}/api/slack`);
-      assert.ok(await logo.evaluate(async (image) => (await image.decode(), image.naturalWidth > 0)));
+      // Images outside the window are not loaded.
+      await logo.scrollIntoViewIfNeeded();
+      await logo.evaluate((image) => image.complete || new Promise((resolve) => (image.onload = image.onerror = resolve)));
+      assert.ok(await logo.evaluate((image) => image.naturalWidth > 0));
       await group(page, "Discord").locator(".mark.service", { hasText: "D" }).first().waitFor();
       await accessible(page);
       await picture(page, "logos-laptop-light", { fullPage: true });
