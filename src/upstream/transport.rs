@@ -264,7 +264,7 @@ impl Transport {
                     if last_error.is_some() {
                         limiter.on_retry();
                     }
-                    let call = SpanGuard::call(self.upstream, attempt);
+                    let call = SpanGuard::call(request.method(), self.upstream, attempt);
                     attempt += 1;
                     let mut request = request.clone();
                     call.propagate_to(&mut request);

@@ -135,15 +135,15 @@ impl SpanGuard {
     }
 
     /// Starts the span of an upstream call. `repetition` is 0 for the first attempt, 1 for the first retry.
-    pub(crate) fn call(upstream: UpstreamName, repetition: u32) -> Self {
+    pub(crate) fn call(method: &http::Method, upstream: UpstreamName, repetition: u32) -> Self {
         let span = Self::child(|| {
             let mut attributes = vec![
-                KeyValue::new("http.request.method", "GET"),
+                KeyValue::new("http.request.method", method.as_str().to_owned()),
                 KeyValue::new("peer.service", upstream.to_string()),
             ];
             let repeated = (repetition > 0).then_some(i64::from(repetition));
             attributes.extend(repeated.map(|times| KeyValue::new("http.request.resend_count", times)));
-            builder(format!("GET {upstream}"), SpanKind::Client).with_attributes(attributes)
+            builder(format!("{method} {upstream}"), SpanKind::Client).with_attributes(attributes)
         });
         if let Some(Calls(calls)) = span.context.as_ref().and_then(Context::get) {
             calls.fetch_add(1, Ordering::Relaxed);

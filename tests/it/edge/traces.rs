@@ -83,6 +83,16 @@ fn attribute(span: &ExportedSpan, name: &str) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
+async fn spans_of_calls_have_the_method_of_their_request() {
+    let traced_world = TracedWorld::new();
+    let query = r#"query { toolkit(slug: "gmail") { name } }"#;
+    let response = traced_world.send(query, &[("traceparent", &parent("01"))]).await;
+    assert_eq!(response.json().get("errors"), None, "{}", response.text);
+    let collector = traced_world.flush().await;
+    collector.only("POST COMPOSIO");
+}
+
+#[tokio::test(start_paused = true)]
 async fn request_span_contains_batches_and_calls() {
     let traced_world = TracedWorld::new();
     let response =
