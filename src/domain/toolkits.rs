@@ -72,7 +72,7 @@ pub struct ToolkitDetails {
     pub logo_url: Option<Box<str>>,
     /// The names of its categories.
     pub categories: Vec<Box<str>>,
-    /// What the service is.
+    /// Description of the service.
     pub description: Option<Box<str>>,
 }
 

@@ -97,7 +97,7 @@ object_type! {
             Some(details.map(|details| details.categories.iter().map(ToString::to_string).collect()))
         }
 
-        /// What the service is.
+        /// A description of the service.
         async fn description(&self, ctx: &Context<'_>) -> Option<Result<String, FieldError>> {
             self.text(ctx, |details| details.description.as_deref()).await
         }

@@ -79,7 +79,7 @@ impl Tenants {
 pub(super) enum Access {
     /// Access to read and change a tenant's data.
     ReadWrite(Tenant),
-    /// A fixed body for every list, whatever its parameters. For Composio, every single account is then a fixed 404.
+    /// A fixed body for every list, regardless of its parameters. For Composio, every single account is then a fixed 404.
     FixedResponse(&'static str),
     /// Read access to a tenant's data.
     ReadOnly(Tenant),

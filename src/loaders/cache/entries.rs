@@ -46,7 +46,7 @@ const HEAVY_DIVISOR: u64 = 64;
 /// Approximate overhead of an entry in moka.
 const ENTRY_BYTES: usize = 160;
 
-/// How long the entries of one cache are served, and what ends them.
+/// Lifetimes of the entries of one cache, and the events that end them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct EntryRules {
     /// Time after expiry during which an entry is served while it is refreshed.

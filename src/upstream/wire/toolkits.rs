@@ -106,7 +106,7 @@ fn toolkit(
     Ok((ToolkitSlug::of_upstream(&slug), details))
 }
 
-/// Whether a browser can load an image from a URL without telling others which: https, and no user name or password.
+/// Whether a browser can load an image from a URL safely: https, and no user name or password.
 fn is_https(url: &str) -> bool {
     Url::parse(url)
         .is_ok_and(|url| url.scheme() == "https" && url.username().is_empty() && url.password().is_none())
