@@ -7,7 +7,7 @@
 //! access to the account.
 
 use bytes::Bytes;
-use http::{HeaderName, Method};
+use http::Method;
 use serde::Serialize;
 
 use super::accounts::{AccountsClient, PATH};
@@ -139,21 +139,10 @@ impl AccountsClient {
         body: Bytes,
         decode: impl Fn(&[u8]) -> Result<T, UnexpectedShape>,
     ) -> Result<T, UpstreamError> {
-        let auth_header = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
-        let (path, deadline) = (format!("{PATH}{path}"), self.transport.deadline());
+        let path = format!("{PATH}{path}");
         // A client waits for a write, so it has precedence over refreshes.
         let (kind, purpose) = (RequestKind::Write, Purpose::Needed);
-        let request = UpstreamRequest {
-            kind,
-            method,
-            path: &path,
-            query,
-            body,
-            credential,
-            auth_header,
-            purpose,
-            deadline,
-        };
+        let request = UpstreamRequest { kind, method, path: &path, query, body, credential, purpose };
         let response = self.transport.send(request, decode).await.inspect_err(UpstreamError::log)?;
         Ok(response.body)
     }

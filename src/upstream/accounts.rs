@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, Method};
+use http::Method;
 use url::form_urlencoded::Serializer;
 
 use super::counts::CallCounts;
@@ -139,20 +139,8 @@ impl AccountsClient {
         purpose: Purpose,
         has_cursor: bool,
     ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
-        let auth_header = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
-        let deadline = self.transport.deadline();
         let (kind, method, body) = (RequestKind::Read, Method::GET, Bytes::new());
-        let request = UpstreamRequest {
-            kind,
-            method,
-            path: PATH,
-            query,
-            body,
-            credential,
-            auth_header,
-            purpose,
-            deadline,
-        };
+        let request = UpstreamRequest { kind, method, path: PATH, query, body, credential, purpose };
         // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
         match has_cursor {
             true => self.transport.send(request, wire::accounts::page).await,

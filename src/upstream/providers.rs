@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use http::header::AUTHORIZATION;
 
 use super::counts::CallCounts;
 use super::error::UpstreamError;
@@ -112,20 +111,8 @@ impl ProvidersClient {
         credential: &Credential<Leadlex>,
         purpose: Purpose,
     ) -> Result<UpstreamResponse<FetchedProviders>, UpstreamError> {
-        let auth_header = (AUTHORIZATION, format!("Bearer {}", credential.expose()));
-        let deadline = self.transport.deadline();
         let (kind, method, query, body) = (RequestKind::Read, Method::GET, "", Bytes::new());
-        let request = UpstreamRequest {
-            kind,
-            method,
-            path: PATH,
-            query,
-            body,
-            credential,
-            auth_header,
-            purpose,
-            deadline,
-        };
+        let request = UpstreamRequest { kind, method, path: PATH, query, body, credential, purpose };
         self.transport.fetch(request, wire::providers::list).await
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! The call reads, although it is a POST: it is repeated as other reads are.
 
-use http::{HeaderName, Method};
+use http::Method;
 use serde::Serialize;
 
 use super::account_writes::json;
@@ -88,11 +88,8 @@ impl AccountsClient {
     ) -> Result<ToolkitPage, UpstreamError> {
         let toolkits: Vec<_> = slugs.iter().map(ToolkitSlug::as_str).collect();
         let body = json(&Body { limit: toolkits.len(), toolkits, cursor });
-        let auth_header = (HeaderName::from_static("x-api-key"), credential.expose().to_owned());
-        let (kind, method, deadline) = (RequestKind::Lookup, Method::POST, self.transport.deadline());
-        let (path, query) = (PATH, "");
-        let request =
-            UpstreamRequest { kind, method, path, query, body, credential, auth_header, purpose, deadline };
+        let (kind, method, path, query) = (RequestKind::Lookup, Method::POST, PATH, "");
+        let request = UpstreamRequest { kind, method, path, query, body, credential, purpose };
         let page = self.transport.send(request, wire::toolkits::page).await?.body;
         self.transport.count_problems(&page.problems);
         Ok(page)

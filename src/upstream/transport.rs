@@ -142,11 +142,16 @@ pub(super) struct UpstreamRequest<'a, U> {
     pub(super) body: Bytes,
     /// Identifies the rate limit and the circuit breaker of the call.
     pub(super) credential: &'a Credential<U>,
-    /// The header with the API key of `credential`.
-    pub(super) auth_header: (HeaderName, String),
     pub(super) purpose: Purpose,
-    /// The response must arrive before this time.
-    pub(super) deadline: Instant,
+}
+
+/// Returns the header with an API key.
+fn auth_header<U: Upstream>(credential: &Credential<U>) -> (HeaderName, String) {
+    let key = credential.expose();
+    match U::NAME {
+        UpstreamName::Leadlex => (header::AUTHORIZATION, format!("Bearer {key}")),
+        UpstreamName::Composio => (HeaderName::from_static("x-api-key"), key.to_owned()),
+    }
 }
 
 /// A successful response. Its body is first bytes, then the decoded value.
@@ -215,11 +220,6 @@ impl Transport {
         self.limiters.forget_refusals(credential);
     }
 
-    /// Returns the deadline of a request that starts now.
-    pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.settings.deadline()
-    }
-
     /// Sends a GET request like [`Self::send`], unless the same request was refused moments ago.
     ///
     /// # Errors
@@ -252,8 +252,8 @@ impl Transport {
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
         let limiter = self.limiters.of(upstream_request.credential);
-        let (kind, purpose, deadline) =
-            (upstream_request.kind, upstream_request.purpose, upstream_request.deadline);
+        let (kind, purpose) = (upstream_request.kind, upstream_request.purpose);
+        let deadline = Instant::now() + self.settings.deadline();
         let request = self.request(upstream_request)?;
         let mut retries =
             Retries::for_call(&self.settings.retry, limiter.budget(), kind == RequestKind::Write);
@@ -326,7 +326,7 @@ impl Transport {
         let separator = if upstream_request.query.is_empty() { "" } else { "?" };
         let url = [base_url.trim_end_matches('/'), upstream_request.path, separator, upstream_request.query]
             .concat();
-        let (header_name, key) = upstream_request.auth_header;
+        let (header_name, key) = auth_header(upstream_request.credential);
         let mut key = HeaderValue::try_from(key)
             .map_err(|error| self.error(UpstreamFailure::Internal).caused_by(error))?;
         key.set_sensitive(true);
