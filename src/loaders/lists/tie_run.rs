@@ -74,16 +74,20 @@ impl TieRun {
         recent.unwrap_or(ties)
     }
 
-    /// Remembers a row that precedes those that are returned.
+    /// Remembers a row that precedes those that are returned. A row that the cursor remembers already is not added
+    /// again: the duplicate would displace another row.
     pub(crate) fn pass(&mut self, account: &ConnectedAccount) {
         self.add_last_to_ties();
-        self.push_recent(&account.id);
+        let hash = hash(&account.id);
+        if !self.recent.iter_mut().any(|row| row.hash() == hash) {
+            self.push_recent(RecentRow::Hash(hash));
+        }
     }
 
     fn step(&mut self, id: &str, micros: Option<i64>, is_past: bool) -> Ties {
         if is_past {
             self.add_last_to_ties();
-            self.push_recent(id);
+            self.push_recent(RecentRow::Id(id.into()));
             return Ties::UNKNOWN;
         }
         if micros.is_some() && self.micros != micros {
@@ -94,7 +98,7 @@ impl TieRun {
             self.micros = micros;
         }
         self.add_last_to_ties();
-        self.push_recent(id);
+        self.push_recent(RecentRow::Id(id.into()));
         self.is_last_of_run = true;
         self.ties.clone()
     }
@@ -107,11 +111,11 @@ impl TieRun {
         }
     }
 
-    fn push_recent(&mut self, id: &str) {
+    fn push_recent(&mut self, row: RecentRow) {
         if self.recent.len() == TIES_MAX {
             self.recent.pop_front();
         }
-        self.recent.push_back(RecentRow::Id(id.into()));
+        self.recent.push_back(row);
     }
 }
 

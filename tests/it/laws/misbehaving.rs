@@ -238,6 +238,14 @@ proptest! {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_read_again_do_not_displace_the_remembered_ones() {
+    let pages = vec![(6, 0), (2, 0), (0, 4)];
+    let expiries = vec![(0, 400), (7, 400)];
+    let behaviour = Behaviour { rows: 30, order: Order::Opposite, pages, total: Total::Exact, expiries };
+    check(&behaviour, 4, false, false).await;
+}
+
 /// The rows and calls of a read of 12 rows, if the cursors expire at these calls with a cursor.
 async fn read_12(expiries: &[(usize, u16)]) -> (usize, bool, bool, Vec<Option<String>>) {
     let pages = vec![(5, 0), (0, 0), (5, 2), (5, 0)];
