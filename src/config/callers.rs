@@ -1,7 +1,7 @@
 //! Validation of the settings of callers: tenants, tokens, and the issuer of JWTs.
 //!
 //! Settings that `auth.mode` does not use are validated too, so that a later change of the mode reveals no old mistake.
-//! Only missing ones are then not reported.
+//! A missing setting is reported only if the mode needs it.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,7 +25,7 @@ const DEFAULT: &str = "default";
 
 const WEBHOOK_SECRET_BYTES_MIN: usize = 16;
 
-/// Minimum length of the key that a secret `whsec_…` contains as base64, by Standard Webhooks.
+/// Minimum length of the decoded key of a `whsec_…` secret, according to the Standard Webhooks specification.
 const WEBHOOK_KEY_BYTES_MIN: usize = 24;
 
 pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValues<'_>) {
@@ -65,7 +65,7 @@ fn validate_webhook_secrets(name: &str, setting: &SecretString, values: &mut Set
     if secrets.iter().any(is_short) {
         values.add_problem(
             name,
-            format!("a secret is too short: it takes {WEBHOOK_SECRET_BYTES_MIN} characters or more"),
+            format!("a secret is too short: it must have at least {WEBHOOK_SECRET_BYTES_MIN} bytes"),
         );
     } else if let Some(bytes) = secrets
         .iter()
@@ -74,15 +74,15 @@ fn validate_webhook_secrets(name: &str, setting: &SecretString, values: &mut Set
         .find(|bytes| *bytes < WEBHOOK_KEY_BYTES_MIN)
     {
         let message = format!(
-            "the base64 after `whsec_` is a key of {bytes} bytes, which is too short: it takes {WEBHOOK_KEY_BYTES_MIN} or \
-             more; create a new secret"
+            "the base64 after `whsec_` is a key of {bytes} bytes, which is too short: it must have at least \
+             {WEBHOOK_KEY_BYTES_MIN} bytes; create a new secret"
         );
         values.add_problem(name, message);
     }
 }
 
 /// Whether callers with tokens or JWTs can belong to the tenant of the plain `upstream.*.api_key` settings.
-pub(super) fn use_default_tenant(config: &Config) -> bool {
+pub(super) fn can_use_default_tenant(config: &Config) -> bool {
     match config.auth.mode {
         AuthMode::Tokens => config.auth.tokens.iter().any(|token| token.tenant == DEFAULT),
         AuthMode::Jwt => config.auth.jwt.tenant_claim.is_empty() || config.tenants.is_empty(),
@@ -97,7 +97,7 @@ fn validate_names(list: &str, names: &[&str], values: &mut SettingValues<'_>) {
         let is_valid = (1..=64).contains(&name.len())
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.@".contains(&byte));
         if !is_valid {
-            entry.add_problem("name", "takes 1 to 64 letters, digits, `_`, `-`, `.` and `@`");
+            entry.add_problem("name", "must have 1 to 64 letters, digits, `_`, `-`, `.` and `@`");
         } else if !taken.insert(*name) {
             entry.add_problem("name", format!("{name:?} is the name of another entry: names must be unique"));
         }
@@ -138,7 +138,10 @@ fn validate_token(token: &TokenSettings, entry: &mut SettingValues<'_>) {
         ("rate_limit_upstream_calls", token.rate_limit_upstream_calls),
     ] {
         if limit > RateLimits::MAX.cast_unsigned() {
-            entry.add_problem(name, format!("{limit} is out of range: it takes 0 to {}", RateLimits::MAX));
+            entry.add_problem(
+                name,
+                format!("{limit} is out of range: it must be from 0 to {}", RateLimits::MAX),
+            );
         }
     }
     if let Err(bad) = token.digest() {
@@ -196,7 +199,8 @@ fn jwks_url_problem(text: &str) -> Option<String> {
         Err(error) => return Some(format!("is not a URL: {error}")),
     };
     if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback(&url)) {
-        let why = "takes https, or http to this machine: an attacker who can change the keys can sign tokens";
+        let why =
+            "must use https, or http to this machine: an attacker who can change the keys can sign tokens";
         return Some(why.to_owned());
     }
     let why = if !url.username().is_empty() || url.password().is_some() {

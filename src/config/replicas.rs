@@ -17,7 +17,7 @@ pub(super) fn validate(config: &Config, values: &mut SettingValues<'_>) {
     let is_valid = (1..=64).contains(&redis.key_prefix.len())
         && redis.key_prefix.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":_-".contains(&byte));
     if !is_valid {
-        values.add_problem("redis.key_prefix", "takes 1 to 64 letters, digits, `:`, `_` and `-`");
+        values.add_problem("redis.key_prefix", "must have 1 to 64 letters, digits, `:`, `_` and `-`");
     }
     // A password needs no user name, because the default user has one too. A user name without a password would not
     // even be sent.
@@ -79,8 +79,8 @@ pub(super) fn warning(config: &Config) -> Option<String> {
     // The `url` crate does not parse IP addresses in URLs of schemes that browsers do not know.
     let host = url.host_str()?.trim_matches(['[', ']']);
     let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    let in_clear = url.scheme() == "redis" && !is_here;
-    in_clear.then(|| {
+    let is_unencrypted = url.scheme() == "redis" && !is_here;
+    is_unencrypted.then(|| {
         "redis.url is without TLS and not on this machine: the password can be read, and shared state changed, on the network; \
          use rediss:// unless that network is private"
             .to_owned()

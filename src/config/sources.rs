@@ -216,11 +216,11 @@ impl<'a> SettingValues<'a> {
             let is_secret = self.schema.is_secret(setting);
             let expected = type_name(&setting.default);
             let message = if is_secret {
-                format!("takes {expected}, not {}", type_name(&value))
+                format!("must be {expected}, not {}", type_name(&value))
             } else if setting.default.is_bool() {
-                format!("takes {expected}, not {}", describe(&value))
+                format!("must be {expected}, not {}", describe(&value))
             } else {
-                format!("takes {expected}, like {}, not {}", shown(&setting.default), describe(&value))
+                format!("must be {expected}, like {}, not {}", shown(&setting.default), describe(&value))
             };
             return self.add_problem_at(name, message, Some(origin));
         }
@@ -229,7 +229,7 @@ impl<'a> SettingValues<'a> {
 
     fn unknown(&self, name: &str, origin: &ValueOrigin) -> String {
         if self.schema.is_section(name) {
-            return "this is a section: it takes settings, not a value".to_owned();
+            return "this is a section: it has settings, not a value".to_owned();
         }
         let is_variable = matches!(origin, ValueOrigin::Variable(_));
         if let Some(SectionList { name: list, .. }) =
@@ -313,7 +313,7 @@ pub(super) fn invalid(setting: &Setting, value: &Value, reason: &str) -> String 
     let near = safe.map(|word| (similarity(word), *word)).filter(|(score, _)| *score >= 0.5);
     let near = near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, word)| format!("; did you mean \"{word}\"?"));
     let allowed: Vec<String> = allowed.iter().map(|word| format!("\"{word}\"")).collect();
-    format!("{given} is not valid: it takes one of {}{}", allowed.join(", "), near.unwrap_or_default())
+    format!("{given} is not valid: it must be one of {}{}", allowed.join(", "), near.unwrap_or_default())
 }
 
 /// Whether a file that is not TOML is probably YAML, by its name or by its first line that is not a comment.

@@ -138,7 +138,7 @@ fn an_unknown_setting_is_rejected_with_the_most_similar_one() {
         ),
         ("page_rows = 10", "did you mean lists.page_rows?"),
         ("[composio]\napi_key = \"x\"", "did you mean upstream.composio.api_key?"),
-        ("http = 3", "http: this is a section: it takes settings, not a value"),
+        ("http = 3", "http: this is a section: it has settings, not a value"),
         ("[[http]]\nlisten = \"127.0.0.1:1\"", "this is a section"),
     ] {
         let line = only_problem(text);
@@ -170,12 +170,12 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
     for (text, expected) in [
         (
             "[cache]\nlimit_bytes = \"64MB\"",
-            "cache.limit_bytes: takes a whole number, like 67108864, not the string \"64MB\" (x.toml, line 2)",
+            "cache.limit_bytes: must be a whole number, like 67108864, not the string \"64MB\" (x.toml, line 2)",
         ),
-        ("[http]\ngraphiql = 1", "http.graphiql: takes true or false, not the number 1 (x.toml, line 2)"),
+        ("[http]\ngraphiql = 1", "http.graphiql: must be true or false, not the number 1 (x.toml, line 2)"),
         (
             "[http]\nlisten = []",
-            "http.listen: takes a string in quotes, like \"127.0.0.1:8080\", not a list (x.toml, line 2)",
+            "http.listen: must be a string in quotes, like \"127.0.0.1:8080\", not a list (x.toml, line 2)",
         ),
         (
             "[http]\nlisten = \"localhost:80\"",
@@ -183,19 +183,19 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
         ),
         (
             "[auth]\nmode = \"off\"",
-            "auth.mode: \"off\" is not valid: it takes one of \"none\", \"tokens\", \"jwt\", \"passthrough\" (x.toml, line 2)",
+            "auth.mode: \"off\" is not valid: it must be one of \"none\", \"tokens\", \"jwt\", \"passthrough\" (x.toml, line 2)",
         ),
         (
             "[auth]\nmode = \"nine\"",
-            "auth.mode: \"nine\" is not valid: it takes one of \"none\", \"tokens\", \"jwt\", \"passthrough\" (x.toml, line 2)",
+            "auth.mode: \"nine\" is not valid: it must be one of \"none\", \"tokens\", \"jwt\", \"passthrough\" (x.toml, line 2)",
         ),
         (
             "[auth]\nmode = \"token\"",
-            "auth.mode: \"token\" is not valid: it takes one of \"none\", \"tokens\", \"jwt\", \"passthrough\"; did you mean \"tokens\"? (x.toml, line 2)",
+            "auth.mode: \"token\" is not valid: it must be one of \"none\", \"tokens\", \"jwt\", \"passthrough\"; did you mean \"tokens\"? (x.toml, line 2)",
         ),
         (
             "[log]\nformat = \"JSON\"",
-            "log.format: \"JSON\" is not valid: it takes one of \"pretty\", \"json\"; did you mean \"json\"? (x.toml, line 2)",
+            "log.format: \"JSON\" is not valid: it must be one of \"pretty\", \"json\"; did you mean \"json\"? (x.toml, line 2)",
         ),
         (
             "[log]\nlevel = \"inf\"",
@@ -207,14 +207,16 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
         ),
         (
             "[upstream.composio]\napi_key = 90125",
-            "upstream.composio.api_key: takes a string in quotes, not a whole number (x.toml, line 2)",
+            "upstream.composio.api_key: must be a string in quotes, not a whole number (x.toml, line 2)",
         ),
     ] {
         assert_eq!(only_problem(text), expected);
     }
     assert_eq!(
         environment(&[("SWITCHBOARD__HTTP__GRAPHIQL", "yes")]).unwrap_err(),
-        ["http.graphiql: takes true or false, not the string \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"]
+        [
+            "http.graphiql: must be true or false, not the string \"yes\" (variable SWITCHBOARD__HTTP__GRAPHIQL)"
+        ]
     );
     let digits = environment(&[("SWITCHBOARD__UPSTREAM__COMPOSIO__API_KEY", "90125")]).unwrap();
     assert_eq!(digits.upstream.composio.api_key.expose_secret(), "90125");
@@ -223,18 +225,21 @@ fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
 #[test]
 fn a_number_out_of_range_is_rejected_with_the_range() {
     for (text, expected) in [
-        ("[lists]\npage_rows = 0", "lists.page_rows: 0 is out of range: it takes 1 to 100 (x.toml, line 2)"),
+        (
+            "[lists]\npage_rows = 0",
+            "lists.page_rows: 0 is out of range: it must be from 1 to 100 (x.toml, line 2)",
+        ),
         (
             "[lists]\npage_rows = 101",
-            "lists.page_rows: 101 is out of range: it takes 1 to 100 (x.toml, line 2)",
+            "lists.page_rows: 101 is out of range: it must be from 1 to 100 (x.toml, line 2)",
         ),
         (
             "[upstream.leadlex]\ntimeout_ms = 0",
-            "upstream.leadlex.timeout_ms: 0 is out of range: it takes 1 to 600000 (x.toml, line 2)",
+            "upstream.leadlex.timeout_ms: 0 is out of range: it must be from 1 to 600000 (x.toml, line 2)",
         ),
         (
             "[connections]\nids_max = -1",
-            "connections.ids_max: -1 is out of range: it takes 1 to 2000 (x.toml, line 2)",
+            "connections.ids_max: -1 is out of range: it must be from 1 to 2000 (x.toml, line 2)",
         ),
         (
             "[connections]\naccounts_default = 101",
@@ -243,6 +248,14 @@ fn a_number_out_of_range_is_rejected_with_the_range() {
     ] {
         assert_eq!(only_problem(text), expected);
     }
+}
+
+#[test]
+fn a_rule_about_two_settings_is_skipped_if_either_is_invalid() {
+    let line = only_problem("[connections]\nproviders_default = -1\naccounts_default = 5\npage_max = 5");
+    assert!(line.starts_with("connections.providers_default: -1 is out of range"), "{line}");
+    let line = only_problem("[http]\nlisten = \"127.0.0.1:9090\"\n[ops]\nlisten = \"nonsense\"");
+    assert!(line.starts_with("ops.listen: \"nonsense\" is not valid"), "{line}");
 }
 
 #[test]

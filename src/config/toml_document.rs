@@ -14,7 +14,7 @@ pub(super) struct Leaf {
 
 pub(super) enum Content {
     Value(Value),
-    /// An integer over 64 bits: valid TOML that no setting can have.
+    /// A number outside the range of an `i64` or `f64`, or a list with one: valid TOML that no setting can have.
     NumberTooLarge,
     /// The entries of a list of sections (`[[name]]`).
     Entries(Vec<Entry>),
@@ -64,6 +64,7 @@ fn content(value: &Spanned<DeValue<'_>>) -> Content {
     {
         return Content::Entries(entries);
     }
+    // Any other value can be converted, so a failure needs no further distinction.
     Value::deserialize(ValueDeserializer::from(value.clone())).map_or(Content::NumberTooLarge, Content::Value)
 }
 

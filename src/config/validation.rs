@@ -1,7 +1,7 @@
 //! Validation of single values, and of settings that depend on each other.
 //!
-//! A rule about several settings is skipped if one of them already has a problem. Files that settings name are read and
-//! parsed here, once, into [`LoadedFiles`].
+//! A rule about several settings is skipped if one of them already has a problem, because its value is then the default
+//! and not the operator's. Files that settings name are read and parsed here, once, into [`LoadedFiles`].
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -37,9 +37,12 @@ use crate::upstream::quota::QuotaSettings;
 use crate::upstream::retry::RetrySettings;
 use crate::upstream::settings::UpstreamSettings;
 
+/// Minimum length of `ids.key`.
+const IDS_KEY_CHARACTERS_MIN: usize = 16;
+
 /// Returns the allowed ranges of a section's numbers. They are declared with the types of the sections.
 fn ranges(section: &str) -> Ranges {
-    let of_upstreams =
+    let is_upstream_section =
         |suffix: &str| section.strip_prefix("upstream.").is_some_and(|rest| rest.ends_with(suffix));
     match section {
         "http" => HttpSettings::RANGES,
@@ -59,10 +62,10 @@ fn ranges(section: &str) -> Ranges {
         "traces" => TraceSettings::RANGES,
         "metrics" => MetricsSettings::RANGES,
         "upstream.leadlex" | "upstream.composio" => UpstreamSettings::RANGES,
-        _ if of_upstreams(".quota") => QuotaSettings::RANGES,
-        _ if of_upstreams(".concurrency") => ConcurrencySettings::RANGES,
-        _ if of_upstreams(".breaker") => BreakerSettings::RANGES,
-        _ if of_upstreams(".retry") => RetrySettings::RANGES,
+        _ if is_upstream_section(".quota") => QuotaSettings::RANGES,
+        _ if is_upstream_section(".concurrency") => ConcurrencySettings::RANGES,
+        _ if is_upstream_section(".breaker") => BreakerSettings::RANGES,
+        _ if is_upstream_section(".retry") => RetrySettings::RANGES,
         _ => &[],
     }
 }
@@ -79,7 +82,8 @@ pub(super) fn value_problem(name: &str, value: &Value) -> Option<String> {
         Value::Integer(number) => {
             let range = range(name)?;
             let (min, max) = (range.start(), range.end());
-            (!range.contains(number)).then(|| format!("{number} is out of range: it takes {min} to {max}"))
+            (!range.contains(number))
+                .then(|| format!("{number} is out of range: it must be from {min} to {max}"))
         }
         Value::String(text) if name.ends_with("base_url") => url_problem(text),
         Value::String(text) if name == "traces.endpoint" && !text.is_empty() => {
@@ -125,10 +129,10 @@ fn traces_path_problem(text: &str) -> Option<String> {
 /// upstream may be left to a proxy in a private network.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let upstreams = [("leadlex", &config.upstream.leadlex), ("composio", &config.upstream.composio)];
-    let in_clear = upstreams
+    let unencrypted = upstreams
         .into_iter()
         .filter(|(_, upstream)| upstream.base_url.scheme() == "http" && !is_loopback(&upstream.base_url));
-    let mut warnings: Vec<_> = in_clear
+    let mut warnings: Vec<_> = unencrypted
         .map(|(name, _)| {
             format!(
                 "upstream.{name}.base_url is http and not on this machine: the API key and all responses can be read on the \
@@ -138,8 +142,8 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         .chain(replicas::warning(config))
         .collect();
     let collector = config.traces.url();
-    let is_in_clear = collector.is_some_and(|url| url.scheme() == "http" && !is_loopback(&url));
-    if is_in_clear && !config.traces.headers.expose_secret().is_empty() {
+    let is_unencrypted = collector.is_some_and(|url| url.scheme() == "http" && !is_loopback(&url));
+    if is_unencrypted && !config.traces.headers.expose_secret().is_empty() {
         let warning = "traces.endpoint is http and not on this machine: traces.headers can be read on the network; use https \
                        unless that network is private";
         warnings.push(warning.to_owned());
@@ -154,7 +158,7 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     validate_listeners(config, values);
     validate_key::<Leadlex>("upstream.leadlex.api_key", &config.upstream.leadlex.api_key, values);
     validate_key::<Composio>("upstream.composio.api_key", &config.upstream.composio.api_key, values);
-    let needs_keys = config.auth.mode == AuthMode::None || callers::use_default_tenant(config);
+    let needs_keys = config.auth.mode == AuthMode::None || callers::can_use_default_tenant(config);
     if keys == ApiKeys::Required && needs_keys && !values.has_problem("auth.mode") {
         for section in ["upstream.leadlex", "upstream.composio"] {
             let name = format!("{section}.api_key");
@@ -163,9 +167,13 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     }
     callers::validate(config, keys, values);
     replicas::validate(config, values);
-    let ids = config.ids.key.expose_secret().chars().count();
-    if (1..16).contains(&ids) {
-        values.add_problem("ids.key", "is too short, so ids could be guessed: give 16 characters or more");
+    // No key is allowed: ids are then keyed with one that is derived from the API key.
+    let key_length = config.ids.key.expose_secret().chars().count();
+    if (1..IDS_KEY_CHARACTERS_MIN).contains(&key_length) {
+        let message = format!(
+            "is too short, so ids could be guessed: it must have at least {IDS_KEY_CHARACTERS_MIN} characters"
+        );
+        values.add_problem("ids.key", message);
     }
     if let Err(why) = config.traces.headers() {
         values.add_problem("traces.headers", why.to_string());
@@ -188,7 +196,8 @@ fn validate_sizes(config: &Config, values: &mut SettingValues<'_>) {
         ("connections.providers_default", sizes.providers_default),
         ("connections.accounts_default", sizes.accounts_default),
     ] {
-        if default > sizes.page_max && !values.has_problem("connections.page_max") {
+        let are_valid = !values.has_problem("connections.page_max") && !values.has_problem(name);
+        if default > sizes.page_max && are_valid {
             values.add_problem(
                 name,
                 format!("{default} is more than connections.page_max, {}", sizes.page_max),
@@ -199,7 +208,8 @@ fn validate_sizes(config: &Config, values: &mut SettingValues<'_>) {
 
 fn validate_listeners(config: &Config, values: &mut SettingValues<'_>) {
     let (http, ops) = (config.http.listen, config.ops.listen);
-    if http == ops && http.port() != 0 && !values.has_problem("http.listen") {
+    let are_valid = !values.has_problem("http.listen") && !values.has_problem("ops.listen");
+    if http == ops && http.port() != 0 && are_valid {
         values.add_problem("ops.listen", format!("{ops} is the address of http.listen: use another port"));
     }
     if values.has_problem("auth.mode") {

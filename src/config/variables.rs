@@ -2,7 +2,7 @@
 //!
 //! If such a variable were ignored, the default would stay in force unnoticed. But clients, tests and platforms have
 //! other variables with the same prefix, so a variable is only refused if its name without underscores is similar to a
-//! setting's.
+//! setting's, or if it is several words that end the name of exactly one setting.
 
 use std::ffi::OsStr;
 
@@ -12,9 +12,10 @@ use super::schema::{SettingsSchema, variable};
 const OTHERS: [&str; 3] = ["SWITCHBOARD_BIN", "SWITCHBOARD_TOKEN", "SWITCHBOARD_URL"];
 
 /// Minimum similarity of a misspelt name to the name of a setting.
-const NEAR: f64 = 0.85;
+const SIMILARITY_MIN: f64 = 0.85;
 
-/// Returns the message about a variable that spells a setting differently; `None` for all others.
+/// Returns an error message if `name`, a variable that sets no setting, is probably a misspelling of a setting's
+/// variable.
 pub(super) fn misspelling(schema: &SettingsSchema, name: &str, value: &OsStr) -> Option<String> {
     let written = name.strip_prefix("SWITCHBOARD_")?;
     if OTHERS.contains(&name) || is_of_kubernetes(written, value) {
@@ -29,14 +30,14 @@ pub(super) fn misspelling(schema: &SettingsSchema, name: &str, value: &OsStr) ->
     })
 }
 
-/// Returns the setting or list that a misspelt name means; `None` if none is similar enough.
+/// Returns the setting or list that a misspelt name means, by the two rules in the module's documentation.
 fn closest_name<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str> {
     let normalized = |name: &str| name.replace(['_', '.'], "").to_lowercase();
     let normalized_name = normalized(written);
     let names = || schema.iter().map(|setting| &*setting.name).chain(schema.lists().map(|list| &*list.name));
     let similarity = |name: &str| strsim::normalized_damerau_levenshtein(&normalized_name, &normalized(name));
     let nearest = names().map(|name| (similarity(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-    if let Some((_, name)) = nearest.filter(|(score, _)| *score >= NEAR) {
+    if let Some((_, name)) = nearest.filter(|(score, _)| *score >= SIMILARITY_MIN) {
         return Some(name);
     }
     // Several words that end the name of exactly one setting, as in `SWITCHBOARD_LEADLEX_API_KEY`.
@@ -47,9 +48,7 @@ fn closest_name<'s>(schema: &'s SettingsSchema, written: &str) -> Option<&'s str
 
 /// Whether Kubernetes sets this variable for a Service whose name begins with `switchboard`.
 fn is_of_kubernetes(written: &str, value: &OsStr) -> bool {
-    let is_url = value
-        .to_str()
-        .is_some_and(|value| value.contains("://") || value.bytes().all(|byte| byte.is_ascii_digit()));
+    let is_url = value.to_str().is_some_and(|value| value.contains("://"));
     written.ends_with("SERVICE_HOST")
         || written.contains("SERVICE_PORT")
         || ["_TCP", "_UDP", "_SCTP"]
@@ -106,6 +105,8 @@ mod tests {
             ("SWITCHBOARD_SERVICE_PORT", "8080"),
             ("SWITCHBOARD_SERVICE_PORT_HTTP", "8080"),
             ("SWITCHBOARD_PORT", "tcp://10.0.0.1:8080"),
+            ("SWITCHBOARD_PORT", "8080"),
+            ("SWITCHBOARD_HTTP_PORT", "8080"),
             ("SWITCHBOARD_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
             ("SWITCHBOARD_PORT_8080_TCP_ADDR", "10.0.0.1"),
             ("SWITCHBOARD_REDIS_SERVICE_HOST", "10.0.0.2"),

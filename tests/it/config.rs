@@ -121,7 +121,7 @@ fn an_unknown_key_is_rejected_with_the_most_similar_one() {
 fn a_value_of_a_wrong_type_is_rejected_with_the_expected_type() {
     assert_eq!(
         refusal("[lists]\npage_rows = \"many\"\n"),
-        "switchboard: lists.page_rows: takes a whole number, like 100, not the string \"many\" (x.toml, line 2)"
+        "switchboard: lists.page_rows: must be a whole number, like 100, not the string \"many\" (x.toml, line 2)"
     );
 }
 

@@ -51,14 +51,14 @@ fn problems_of_an_entry_name_its_index_and_the_most_similar_key() {
         problems(&format!("{}{entry}", token("b", "user_id = \"x\""))),
         [
             "auth.tokens[1].rol: unknown setting; did you mean role? (x.toml, line 8)",
-            "auth.tokens[1].user_id: takes a string in quotes, like \"\", not the number 7 (x.toml, line 9)",
+            "auth.tokens[1].user_id: must be a string in quotes, like \"\", not the number 7 (x.toml, line 9)",
             "auth.tokens[1].user_id: a member's user id must not be empty, must not contain commas or control characters, must not begin or end with white space, and has at most 256 bytes (x.toml, line 5)",
         ]
     );
     assert_eq!(
         problems(&token("a", "role = \"owner\"")),
         [
-            "auth.tokens[0].role: \"owner\" is not valid: it takes one of \"admin\", \"member\" (x.toml, line 4)"
+            "auth.tokens[0].role: \"owner\" is not valid: it must be one of \"admin\", \"member\" (x.toml, line 4)"
         ]
     );
     assert_eq!(
@@ -101,9 +101,9 @@ fn names_and_hashes_of_entries_are_unique() {
     );
     for name in ["", "a b", "a\\nb", &"x".repeat(65)] {
         let line = only_problem(&format!("[[tenants]]\nname = \"{name}\"\n"));
-        assert!(line.starts_with("tenants[0].name: takes 1 to 64 letters"), "{line}");
+        assert!(line.starts_with("tenants[0].name: must have 1 to 64 letters"), "{line}");
     }
-    assert!(only_problem("[[tenants]]\n").starts_with("tenants[0].name: takes 1 to 64 letters"));
+    assert!(only_problem("[[tenants]]\n").starts_with("tenants[0].name: must have 1 to 64 letters"));
     assert!(only_problem("[[tenants]]\nname = \"default\"\n").contains("\"default\" is reserved"));
 }
 
@@ -249,8 +249,8 @@ fn mode_jwt_needs_keys_issuer_and_audience() {
     assert!(config_from(&jwt("jwks_url = \"https://issuer.example/keys\"")).is_ok());
     assert!(config_from(&jwt("jwks_url = \"http://127.0.0.1:8070/keys\"")).is_ok());
     for (url, why) in [
-        ("http://issuer.example/keys", "takes https"),
-        ("ftp://127.0.0.1/keys", "takes https"),
+        ("http://issuer.example/keys", "must use https"),
+        ("ftp://127.0.0.1/keys", "must use https"),
         ("issuer.example", "is not a URL"),
         ("https://me:canary@issuer.example", "contains a user name or password"),
         ("https://canary@issuer.example", "contains a user name or password"),
@@ -306,7 +306,7 @@ fn a_webhook_key_under_24_bytes_is_refused() {
     assert_eq!(
         lines,
         [
-            "webhooks.composio_secrets: the base64 after `whsec_` is a key of 16 bytes, which is too short: it takes 24 or more; create a new secret (x.toml, line 2)"
+            "webhooks.composio_secrets: the base64 after `whsec_` is a key of 16 bytes, which is too short: it must have at least 24 bytes; create a new secret (x.toml, line 2)"
         ]
     );
     // Only for `whsec_` and base64 is the length of the key known. Other texts need 16 characters.

@@ -75,7 +75,7 @@ fn key_prefix_takes_letters_digits_and_a_few_signs() {
     for prefix in ["", "a b", "a*", "{a}", "ä", &"a".repeat(65)] {
         assert_eq!(
             refused(&format!("key_prefix = \"{prefix}\"")),
-            "redis.key_prefix: takes 1 to 64 letters, digits, `:`, `_` and `-` (x.toml, line 2)"
+            "redis.key_prefix: must have 1 to 64 letters, digits, `:`, `_` and `-` (x.toml, line 2)"
         );
     }
 }

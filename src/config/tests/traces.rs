@@ -24,7 +24,7 @@ fn trace_endpoint_and_headers_are_validated_and_secrets_not_repeated() {
         "{headers}"
     );
     let share = set("SWITCHBOARD__TRACES__SAMPLE_PERCENT", "101");
-    assert!(share.contains("it takes 0 to 100"), "{share}");
+    assert!(share.contains("it must be from 0 to 100"), "{share}");
     let warnings = |endpoint: &str| {
         let set = [
             ("SWITCHBOARD__TRACES__ENDPOINT", endpoint),
