@@ -233,7 +233,7 @@ impl OperationEngine {
         let refused = limits
             .charge_execution(cost)
             .map_err(|limited| OperationResponse::rate_limited(&limited, limits));
-        refused.map_err(|response| response.with_operation(&prepared.resolved.label))
+        refused.map_err(|response| response.with_operation(&prepared.resolved.counted))
     }
 
     pub(super) async fn run_pending(
@@ -280,7 +280,7 @@ impl OperationEngine {
             {
                 return refused;
             }
-            let operation = Arc::clone(&prepared.resolved.label);
+            let operation = Arc::clone(&prepared.resolved.counted);
             let is_small = |key: &&Arc<ResponseKey>| key.weight_bytes() <= SHARED_REQUEST_MAX_BYTES;
             let shared = key.as_ref().filter(|_| prepared.is_shareable).filter(is_small);
             let Some(key) = shared.map(Arc::clone) else {
@@ -314,7 +314,7 @@ impl OperationEngine {
         traces_calls: bool,
         deadline: Deadline,
     ) -> (OperationResponse, Option<Instant>) {
-        let operation = Arc::clone(&prepared.resolved.label);
+        let operation = Arc::clone(&prepared.resolved.counted);
         let response_bytes = self.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
         let stats =
             || OperationStats::new(traces_calls, deadline.waits_end).with_response_bytes(response_bytes);

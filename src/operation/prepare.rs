@@ -23,7 +23,7 @@ use super::variables;
 use crate::domain::caller::Tenant;
 use crate::domain::error_behavior::ErrorBehavior;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::requests::Operation;
+use crate::telemetry::requests::CountedOperation;
 
 /// The operations that a transport allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +53,8 @@ pub(super) struct PendingOperation {
 pub(super) struct ResolvedOperation {
     pub(super) document: Arc<Document>,
     pub(super) operation: Node<executable::Operation>,
-    /// The operation as metrics and the request log name it.
-    pub(super) label: Arc<Operation>,
+    /// The operation in metrics and in the request log.
+    pub(super) counted: Arc<CountedOperation>,
 }
 
 /// An operation that can be executed.
@@ -92,8 +92,8 @@ impl Preparer {
             self.persisted.store(&pending.document);
             let operation = document.operation(pending.request.operation_name.as_deref())?;
             let (name, kind) = (operation.name.as_deref(), operation.operation_type.name());
-            let label = self.metrics.requests().operation(name, kind);
-            Ok(ResolvedOperation { document, operation, label })
+            let counted = self.metrics.requests().operation(name, kind);
+            Ok(ResolvedOperation { document, operation, counted })
         });
         resolved.as_ref().map_err(|errors| OperationResponse::failed(Outcome::Refused, errors))
     }
@@ -135,7 +135,7 @@ impl ResolvedOperation {
                 );
                 let error = error.with_reason("METHOD_NOT_ALLOWED");
                 Err(OperationResponse::failed(Outcome::MutationNotAllowed, &[error])
-                    .with_operation(&self.label))
+                    .with_operation(&self.counted))
             }
             OperationType::Subscription => {
                 let sentence = "A subscription has many responses, and this request accepts one. Use a WebSocket \
@@ -149,7 +149,7 @@ impl ResolvedOperation {
 
     /// Returns the response that refuses this operation.
     pub(super) fn refused(&self, errors: &[GraphqlError]) -> OperationResponse {
-        OperationResponse::failed(Outcome::Refused, errors).with_operation(&self.label)
+        OperationResponse::failed(Outcome::Refused, errors).with_operation(&self.counted)
     }
 }
 

@@ -16,7 +16,7 @@ use super::rate_limits::{CallerLimits, RateLimitStatus, RateLimited};
 use super::response_body::{ResponseExtensions, write_body};
 use super::response_origin::ResponseOrigin;
 use crate::domain::error_behavior::ErrorBehavior;
-use crate::telemetry::requests::{self, Operation, RequestRecord, ResponseSource, Transport};
+use crate::telemetry::requests::{self, CountedOperation, RequestRecord, ResponseSource, Transport};
 
 /// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl OperationResponse {
     }
 
     /// Adds the operation to the response's origin.
-    pub(super) fn with_operation(mut self, operation: &Arc<Operation>) -> Self {
+    pub(super) fn with_operation(mut self, operation: &Arc<CountedOperation>) -> Self {
         self.origin.operation = Some(Arc::clone(operation));
         self
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::telemetry::requests::{Cost, Operation, ResponseSource};
+use crate::telemetry::requests::{Cost, CountedOperation, ResponseSource};
 
 /// The origin of a response: executed, joined or cached, and at which cost.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ResponseOrigin {
     /// `None` if the request was refused before its operation was known.
-    pub(super) operation: Option<Arc<Operation>>,
+    pub(super) operation: Option<Arc<CountedOperation>>,
     /// The code of the first error.
     pub(super) code: Option<&'static str>,
     /// `None` if nothing was executed.

@@ -27,7 +27,7 @@ use crate::graphql::subscription::Event;
 use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::feed::SubscribeError;
 use crate::loaders::watch::feed::{FeedEvent, FeedPosition};
-use crate::telemetry::requests::{self, OpenSubscription, Operation, RequestRecord, Transport};
+use crate::telemetry::requests::{self, CountedOperation, OpenSubscription, RequestRecord, Transport};
 use crate::telemetry::traces::SpanOrigin;
 
 /// The output of an operation for a transport that streams.
@@ -112,7 +112,7 @@ impl OperationEngine {
         let subscription =
             Subscription { engine, prepared, caller, limits, source, trace_origin, has_ended: false };
         match subscription.response(Event::None).await {
-            Some(response) => Err(response.with_operation(&resolved.label)),
+            Some(response) => Err(response.with_operation(&resolved.counted)),
             None => Ok(subscription),
         }
     }
@@ -160,8 +160,8 @@ impl Subscription {
     }
 
     /// Returns the subscription's operation.
-    fn operation(&self) -> &Arc<Operation> {
-        &self.prepared.resolved.label
+    fn operation(&self) -> &Arc<CountedOperation> {
+        &self.prepared.resolved.counted
     }
 
     /// Returns the record of its start, for the request log and metrics.

@@ -20,9 +20,11 @@ pub(super) const TARGET: &str = "switchboard::audit";
 pub(crate) enum ActionOutcome {
     /// The action took effect.
     Ok,
-    /// Switchboard or Composio refused the action.
+    /// Switchboard or Composio refused the action itself: it is not permitted, not valid, too frequent, or not possible
+    /// in the account's state.
     Refused,
-    /// Composio could not be reached, or did not accept the call.
+    /// The call failed for a technical reason, so the action had no effect: Composio could not be reached, or did not
+    /// accept the API key or the rate of calls.
     Failed,
     /// Composio did not confirm the action: it may have taken effect.
     Unknown,

@@ -1,7 +1,7 @@
-//! Connections of a listener: how many are open, and how many were refused before they had a request to record.
+//! Connections of a listener: how many are open, and how many were refused before a request could be recorded for them.
 //!
-//! Refused connections have no log line each, because clients could then fill the log. At most one line a minute has
-//! their number.
+//! Refused connections are not logged one by one, because clients could then fill the log. At most one line a minute
+//! reports how many were refused at the limit of connections; malformed and too large requests are only counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -53,13 +53,13 @@ impl Connections {
     #[must_use]
     pub fn measured_by(metrics: &Metrics, listener: &'static str) -> Arc<Self> {
         let connections = Arc::new(Self::default());
-        let read = Arc::clone(&connections);
+        let counts = Arc::clone(&connections);
         metrics.register(listener, move |readings| {
-            for ((_, reason), count) in Refused::ALL.iter().zip(&read.refused) {
+            for ((_, reason), count) in Refused::ALL.iter().zip(&counts.refused) {
                 let count = count.load(Ordering::Relaxed);
                 readings.count(&declared::CONNECTIONS_REFUSED, &[listener, reason], count);
             }
-            readings.level(&declared::CONNECTIONS, &[listener], read.open());
+            readings.level(&declared::CONNECTIONS, &[listener], counts.open_count());
         });
         connections
     }
@@ -70,7 +70,7 @@ impl Connections {
         let _ = self.permits.set((Arc::clone(free), permits));
     }
 
-    fn open(&self) -> u64 {
+    fn open_count(&self) -> u64 {
         let open = self.permits.get().map(|(free, permits)| permits.saturating_sub(free.available_permits()));
         open.and_then(|open| u64::try_from(open).ok()).unwrap_or_default()
     }

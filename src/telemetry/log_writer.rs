@@ -23,7 +23,7 @@ use super::metrics::readings::Readings;
 /// Maximum bytes of unwritten lines other than audit lines; about 3,000 lines.
 const QUEUE_BYTES: usize = 1 << 20;
 
-/// Maximum bytes of unwritten audit lines.
+/// Maximum bytes of unwritten audit lines, and of unwritten lines of [`write_line`].
 const AUDIT_BYTES: usize = 4 << 20;
 
 /// Pause between two writes, so that one write takes many lines under load.
@@ -35,16 +35,16 @@ const RETAINED_BYTES: usize = 1 << 16;
 /// The writer of this process's log.
 static STARTED: OnceLock<LogWriter> = OnceLock::new();
 
-/// The queue of a log; cheap to clone.
+/// A handle to a log's queue and its writing thread; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LogWriter(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    /// Signals the writing thread.
-    filled: Condvar,
-    /// Signals a flush.
+    /// Wakes the writing thread: there are lines, or a flush is waiting.
+    work: Condvar,
+    /// Wakes flushes: a write is complete.
     written: Condvar,
     dropped_full: AtomicU64,
     dropped_failed: AtomicU64,
@@ -53,7 +53,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     bytes: Vec<u8>,
-    /// Number of the bytes that are audit lines.
+    /// Number of the bytes that count towards [`AUDIT_BYTES`].
     audit_bytes: usize,
     lines: u64,
     /// Whether the thread waits for a signal. If not, it will find new lines without one, which saves a system call.
@@ -92,7 +92,7 @@ pub fn flush(timeout: Duration) -> bool {
 }
 
 /// Writes a line to standard error. Once the log is started, the line is queued behind those of the log and does not
-/// block.
+/// block. It counts towards the limit of audit lines, so that other lines cannot displace it.
 pub fn write_line(line: &str) {
     let line = format!("{line}\n");
     match STARTED.get() {
@@ -140,7 +140,7 @@ impl LogWriter {
     fn flush(&self, timeout: Duration) -> bool {
         let mut queue = self.0.lock();
         queue.is_flushing = true;
-        self.0.filled.notify_one();
+        self.0.work.notify_one();
         let waited = self.0.written.wait_timeout_while(queue, timeout, |queue| !queue.is_written());
         let (mut queue, _) = waited.unwrap_or_else(PoisonError::into_inner);
         queue.is_flushing = false;
@@ -194,7 +194,7 @@ impl Shared {
         let was_idle = std::mem::take(&mut queue.is_idle);
         drop(queue);
         if was_idle {
-            self.filled.notify_one();
+            self.work.notify_one();
         }
     }
 
@@ -203,7 +203,7 @@ impl Shared {
         let mut queue = self.lock();
         while queue.bytes.is_empty() {
             queue.is_idle = true;
-            queue = self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         (queue.is_idle, queue.is_writing) = (false, true);
         queue.audit_bytes = 0;
@@ -216,11 +216,11 @@ impl Shared {
         let mut queue = self.lock();
         queue.is_writing = false;
         self.written.notify_all();
-        drop(self.filled.wait_timeout_while(queue, WRITE_INTERVAL, |queue| !queue.is_flushing));
+        drop(self.work.wait_timeout_while(queue, WRITE_INTERVAL, |queue| !queue.is_flushing));
     }
 }
 
-/// Writer that `tracing_subscriber` gives one whole line in one call.
+/// A writer of lines: `tracing_subscriber` passes each line whole, in one call.
 #[derive(Debug)]
 pub(super) struct LineWriter<'a> {
     shared: &'a Shared,
@@ -306,15 +306,17 @@ mod tests {
     fn a_stalled_reader_blocks_no_caller_and_loses_no_audit_line() {
         let (writer, received) = piped();
         writer.0.push(b"first\n", false);
+        // The thread takes the first line, and its write blocks.
+        while !writer.0.lock().is_writing {
+            thread::yield_now();
+        }
         let line = [[b'x'; 1_023].as_slice(), b"\n"].concat();
         for _ in 0..2_000 {
             writer.0.push(&line, false);
         }
-        // The first line may be in the queue or be written already.
-        let (full, failed) = dropped(&writer);
-        assert!((976..=977).contains(&full) && failed == 0, "{full}");
+        assert_eq!(dropped(&writer), (976, 0), "the queue has room for 1,024 of these lines");
         writer.0.push(b"an account was disabled\n", true);
-        assert_eq!(dropped(&writer), (full, 0));
+        assert_eq!(dropped(&writer), (976, 0));
         assert!(!writer.flush(Duration::ZERO), "the reader is stalled");
         let mut text = Vec::new();
         while !text.ends_with(b"an account was disabled\n") {

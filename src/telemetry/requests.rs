@@ -1,11 +1,11 @@
 //! Requests: one [`RequestRecord`] each, which [`Requests`] counts and writes as one line of the log.
 //!
 //! A line names a caller by its token's configured name or by a hash of its subject. It quotes no document, variable or
-//! URL; the only texts of clients in it are the request id and the operation name, if that is a plain word. The lines
+//! URL; the only texts of clients in it are the request id and the operation name, if it is safe in a log. The lines
 //! have a target like a module's, so that `log.level` controls them: `info,switchboard::requests=off`.
 
 mod labels;
-mod names;
+mod operation_counts;
 mod record;
 mod subscriptions;
 
@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::labels::{Outcome, ResponseSource, Route, Transport};
-pub use self::names::Operation;
-use self::names::{Names, Tally};
+pub use self::operation_counts::CountedOperation;
+use self::operation_counts::{OperationCounts, Tally};
 use self::record::write;
 pub use self::record::{CallerName, Cost, RequestRecord};
 pub use self::subscriptions::OpenSubscription;
@@ -30,7 +30,7 @@ const STATUSES: usize = 500;
 /// Counts of requests since the start.
 #[derive(Debug)]
 pub struct Requests {
-    names: Names,
+    operations: OperationCounts,
     errors: Mutex<BTreeMap<&'static str, u64>>,
     sources: [AtomicU64; ResponseSource::ALL.len()],
     responses: Box<[[AtomicU64; STATUSES]]>,
@@ -41,18 +41,22 @@ impl Requests {
     pub(super) fn new(names_max: usize) -> Self {
         let responses = Route::ALL.iter().map(|_| [const { AtomicU64::new(0) }; STATUSES]).collect();
         let (errors, sources, streams) = (Mutex::default(), Default::default(), Arc::default());
-        Self { names: Names::new(names_max), errors, sources, responses, streams }
+        Self { operations: OperationCounts::new(names_max), errors, sources, responses, streams }
     }
 
-    /// Returns the counts of a valid operation; `kind` is query, mutation or subscription.
+    /// Returns the handle of a valid operation's counts; `kind` is query, mutation or subscription.
     #[must_use]
-    pub fn operation(&self, name: Option<&str>, kind: &'static str) -> Arc<Operation> {
-        Arc::new(self.names.operation(name, kind))
+    pub fn operation(&self, name: Option<&str>, kind: &'static str) -> Arc<CountedOperation> {
+        Arc::new(self.operations.operation(name, kind))
     }
 
     /// Counts a subscription as open until the value is dropped.
     #[must_use]
-    pub fn open_subscription(&self, operation: Arc<Operation>, transport: Transport) -> OpenSubscription {
+    pub fn open_subscription(
+        &self,
+        operation: Arc<CountedOperation>,
+        transport: Transport,
+    ) -> OpenSubscription {
         OpenSubscription::begin(Arc::clone(&self.streams), operation, transport)
     }
 
@@ -83,25 +87,25 @@ impl Requests {
     }
 
     fn tally<'a>(&'a self, record: &'a RequestRecord) -> &'a Tally {
-        record.operation.as_ref().map_or_else(|| self.names.unknown(), |operation| operation.tally())
+        record.operation.as_ref().map_or_else(|| self.operations.unknown(), |operation| operation.tally())
     }
 
     /// Adds all counts to the values of a scrape.
     pub(super) fn read(&self, readings: &mut Readings) {
-        self.names.read(readings);
+        self.operations.read(readings);
         readings.declare(&declared::REQUEST_ERRORS);
         for (code, count) in self.errors.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             readings.count(&declared::REQUEST_ERRORS, &[code], *count);
         }
         for (source, count) in ResponseSource::ALL.iter().zip(&self.sources) {
-            readings.count(&declared::ANSWERS, &[source.word()], count.load(Ordering::Relaxed));
+            readings.count(&declared::OPERATION_RESPONSES, &[source.word()], count.load(Ordering::Relaxed));
         }
         for (route, statuses) in Route::ALL.iter().zip(&self.responses) {
             for (index, count) in statuses.iter().enumerate() {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 {
                     let status = (index + 100).to_string();
-                    readings.count(&declared::RESPONSES, &[route.word(), &status], count);
+                    readings.count(&declared::HTTP_RESPONSES, &[route.word(), &status], count);
                 }
             }
         }

@@ -28,7 +28,7 @@ pub use self::spans::{RequestTracer, Traces};
 pub(crate) use self::spans::{SpanGuard, SpanOrigin, in_current_trace, is_active, note, note_join};
 
 /// Service that sends a request to the collector and returns the status of the response.
-pub type Post = BoxCloneSyncService<Request<Bytes>, StatusCode, BoxError>;
+pub type PostService = BoxCloneSyncService<Request<Bytes>, StatusCode, BoxError>;
 
 /// Reason why traces cannot be exported. Does not quote the settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -42,7 +42,7 @@ use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::domain::web_url::is_loopback;
 use crate::replicas::Replicas;
 use crate::telemetry::metrics::readings::Readings;
-use crate::telemetry::traces::{Post, SpanAttribute, SpanGuard};
+use crate::telemetry::traces::{PostService, SpanAttribute, SpanGuard};
 
 /// Body of a response as it arrives from the network.
 pub type NetworkBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -91,7 +91,7 @@ fn network_of(client: reqwest::Client) -> Network {
 ///
 /// # Errors
 /// As [`network`].
-pub fn post(url: &Url) -> Result<Post, reqwest::Error> {
+pub fn post(url: &Url) -> Result<PostService, reqwest::Error> {
     let client = client(url)?;
     Ok(BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
         let client = client.clone();
@@ -280,12 +280,12 @@ impl Transport {
             };
             let now = Instant::now();
             let wait = retries.wait(&failed, now, deadline, jitter());
-            let error = if failed.is_held() { last_error.unwrap_or(failed) } else { failed };
+            let error = if failed.is_call_held() { last_error.unwrap_or(failed) } else { failed };
             match wait.filter(|wait| limiter.would_allow(purpose, *wait)) {
                 Some(wait) => tokio::time::sleep_until(now + wait).await,
                 None => return Err(error),
             }
-            last_error = Some(error).filter(|error| !error.is_held());
+            last_error = Some(error).filter(|error| !error.is_call_held());
         }
     }
 

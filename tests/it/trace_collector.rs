@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use prost::Message as _;
 use serde_json::{Value, json};
-use switchboard::telemetry::traces::Post;
+use switchboard::telemetry::traces::PostService;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
@@ -67,7 +67,7 @@ impl Collector {
     }
 
     /// A transport that delivers messages to this collector.
-    pub(crate) fn post(&self) -> Post {
+    pub(crate) fn post(&self) -> PostService {
         let collector = self.clone();
         BoxCloneSyncService::new(service_fn(move |request: Request<Bytes>| {
             collector.receive(request.body());

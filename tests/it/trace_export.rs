@@ -173,7 +173,7 @@ async fn unreachable_collector_does_not_affect_requests() {
     let server = ServerProcess::exporting_to(&unreachable).await;
     server.query().await;
     let log = server.stop();
-    let line = log.lines().find(|line| line.contains("traces do not reach the collector")).expect(&log);
+    let line = log.lines().find(|line| line.contains("spans were lost")).expect(&log);
     assert!(line.contains("network error"), "{line}");
 }
 

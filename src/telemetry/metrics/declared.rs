@@ -47,14 +47,14 @@ impl Kind {
 pub struct Label {
     /// Name.
     pub name: &'static str,
-    /// All values; empty if they are not listed but described by `is`.
+    /// All values; empty if they are not listed but described.
     pub values: &'static [&'static str],
-    /// Description of the values.
-    pub is: &'static str,
+    /// Description of the values, if they are not listed.
+    pub description: &'static str,
 }
 
 const fn label(name: &'static str, values: &'static [&'static str]) -> Label {
-    Label { name, values, is: "" }
+    Label { name, values, description: "" }
 }
 
 const UPSTREAM: Label = label("upstream", &["leadlex", "composio"]);
@@ -64,7 +64,7 @@ const STREAM: Label = label("transport", &["sse", "multipart", "websocket"]);
 const OPERATION: Label = Label {
     name: "operation",
     values: &[],
-    is: "the operation's name, for the first `metrics.operation_names_max` names; `other` for later ones; empty without a name; \
+    description: "the operation's name, for the first `metrics.operation_names_max` names; `other` for later ones; empty without a name; \
          `unknown` if the request was refused before the operation was known",
 };
 const OUTCOME: Label =
@@ -83,8 +83,9 @@ const CACHE: Label = label(
         "documents",
     ],
 );
-const STATUS: Label = Label { name: "status", values: &[], is: "an HTTP status, three digits" };
-const VERSION: Label = Label { name: "version", values: &[], is: "as printed by `switchboard --version`" };
+const STATUS: Label = Label { name: "status", values: &[], description: "an HTTP status, three digits" };
+const VERSION: Label =
+    Label { name: "version", values: &[], description: "as printed by `switchboard --version`" };
 const CODE: Label = label(
     "code",
     &[
@@ -177,12 +178,13 @@ declared! {
         "Time to the response of an operation; of a subscription, to its start";
     REQUEST_ERRORS = Counter "switchboard_request_errors_total" in "" by [CODE]:
         "Operations whose response has errors, by the code of the first error";
-    ANSWERS = Counter "switchboard_answers_total" in "" by [label("made", &["executed", "joined", "kept"])]:
-        "Responses to queries and mutations: executed, joined to an identical request in flight, or kept in the response cache";
+    OPERATION_RESPONSES = Counter "switchboard_operation_responses_total" in ""
+        by [label("source", &["executed", "joined", "cached"])]:
+        "Responses to queries and mutations: executed, joined to an identical request in flight, or read from the response cache";
     RATE_LIMITED = Counter "switchboard_rate_limited_total" in ""
         by [label("limit", &["requests", "complexity", "upstream_calls"]), label("role", &["admin", "member"])]:
         "Operations refused by a limit over time of their caller";
-    RESPONSES = Counter "switchboard_http_responses_total" in ""
+    HTTP_RESPONSES = Counter "switchboard_http_responses_total" in ""
         by [label("route", &["graphql", "webhook", "page", "other"]), STATUS]:
         "Responses of the public listener";
     CONNECTIONS = Gauge "switchboard_connections_open" in "" by [LISTENER]:

@@ -1,19 +1,19 @@
 //! Values of metric labels and log fields that describe a request.
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$of_one:meta])* $one:ident = $word:literal,)* }) => {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$of_one])* $one,)* }
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
             /// All variants.
-            pub const ALL: &[Self] = &[$(Self::$one),*];
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// Returns the value in metrics and in the log.
             #[must_use]
             pub fn word(self) -> &'static str {
-                match self { $(Self::$one => $word,)* }
+                match self { $(Self::$variant => $word,)* }
             }
         }
     };
@@ -61,7 +61,7 @@ words! {
         /// Shared with an identical request in flight.
         Joined = "joined",
         /// Read from the response cache.
-        Cached = "kept",
+        Cached = "cached",
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::labels::{Outcome, ResponseSource, Route, Transport};
-use super::names::Operation;
+use super::operation_counts::CountedOperation;
 
 /// Target of the lines.
 pub(super) const TARGET: &str = "switchboard::requests";
@@ -13,7 +13,8 @@ pub(super) const TARGET: &str = "switchboard::requests";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallerName(pub Arc<str>);
 
-/// Upstream calls that an operation made and waited for.
+/// Upstream calls that an operation started and waited for. Calls that it shares with an operation that started them
+/// earlier, background refreshes and retries do not count.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
     /// Calls to LeadLex.
@@ -28,7 +29,7 @@ pub struct RequestRecord {
     /// Transport of the response.
     pub transport: Transport,
     /// Operation; `None` if the request was refused before its operation was known.
-    pub operation: Option<Arc<Operation>>,
+    pub operation: Option<Arc<CountedOperation>>,
     /// Outcome.
     pub outcome: Outcome,
     /// Code of the first error.
@@ -70,8 +71,8 @@ pub(super) fn write(record: &RequestRecord, route: Route, status: Option<u16>, t
         target: TARGET,
         route = route.word(),
         transport = record.transport.word(),
-        operation = operation.and_then(Operation::plain_name),
-        operation_type = operation.map(Operation::kind),
+        operation = operation.and_then(CountedOperation::safe_name),
+        operation_type = operation.map(CountedOperation::kind),
         outcome = record.outcome.word(),
         code = record.code,
         reason = record.reason,
@@ -79,7 +80,7 @@ pub(super) fn write(record: &RequestRecord, route: Route, status: Option<u16>, t
         status,
         duration_ms = milliseconds(took),
         bytes = record.bytes,
-        made = record.source.map(ResponseSource::word),
+        source = record.source.map(ResponseSource::word),
         leadlex_calls = operation.map(|_| record.cost.leadlex),
         composio_calls = operation.map(|_| record.cost.composio),
         "request"

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
 use super::labels::Transport;
-use super::names::Operation;
+use super::operation_counts::CountedOperation;
 use super::record::{TARGET, milliseconds};
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
@@ -41,7 +41,7 @@ impl Streams {
 #[derive(Debug)]
 pub struct OpenSubscription {
     streams: Arc<Streams>,
-    operation: Arc<Operation>,
+    operation: Arc<CountedOperation>,
     transport: Transport,
     began: Instant,
     events: u64,
@@ -49,7 +49,11 @@ pub struct OpenSubscription {
 
 impl OpenSubscription {
     /// Counts a subscription as open until the value is dropped.
-    pub(super) fn begin(streams: Arc<Streams>, operation: Arc<Operation>, transport: Transport) -> Self {
+    pub(super) fn begin(
+        streams: Arc<Streams>,
+        operation: Arc<CountedOperation>,
+        transport: Transport,
+    ) -> Self {
         let began = Instant::now();
         let subscription = Self { streams, operation, transport, began, events: 0 };
         if let Some(stream) = subscription.stream() {
@@ -79,7 +83,7 @@ impl Drop for OpenSubscription {
         tracing::info!(
             target: TARGET,
             transport = self.transport.word(),
-            operation = self.operation.plain_name(),
+            operation = self.operation.safe_name(),
             operation_type = self.operation.kind(),
             events = self.events,
             duration_ms = milliseconds(self.began.elapsed()),

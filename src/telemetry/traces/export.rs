@@ -2,7 +2,7 @@
 //!
 //! [`processor`] is the entry point. The SDK's thread batches the spans; [`CollectorClient`] sends the batches on
 //! Tokio. Requests never wait: if [`QUEUE_MAX`] spans are waiting, the next is dropped. The SDK's own log lines, two
-//! for each failed batch, are compiled out; [`LostSpans`] writes one a minute instead.
+//! for each failed batch, are compiled out; [`SpanCounts`] writes one a minute instead.
 
 use std::fmt;
 use std::future::Future;
@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use tower::ServiceExt as _;
 
 use super::settings::TraceSettings;
-use super::{Post, TraceError};
+use super::{PostService, TraceError};
 
 /// Maximum number of spans that wait for the exporter.
 const QUEUE_MAX: usize = 8_192;
@@ -44,7 +44,7 @@ const BATCH_DELAY: Duration = Duration::from_secs(1);
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Creates the processor that exports spans. Must be called within a Tokio runtime.
-pub(super) fn processor(settings: &TraceSettings, post: Post) -> Result<BoundedProcessor, TraceError> {
+pub(super) fn processor(settings: &TraceSettings, post: PostService) -> Result<BoundedProcessor, TraceError> {
     let mut headers = HeaderMap::new();
     headers.extend(settings.headers()?);
     let url = settings.url().map(String::from).unwrap_or_default();
@@ -59,20 +59,20 @@ pub(super) fn processor(settings: &TraceSettings, post: Post) -> Result<BoundedP
         .with_timeout(settings.timeout())
         .build()
         .map_err(|_| TraceError::Exporter)?;
-    let losses = Arc::new(LostSpans::default());
-    let exporter = ReportingExporter { exporter, losses: Arc::clone(&losses) };
+    let counts = Arc::new(SpanCounts::default());
+    let exporter = ReportingExporter { exporter, counts: Arc::clone(&counts) };
     let config = BatchConfigBuilder::default()
         .with_max_queue_size(QUEUE_MAX)
         .with_max_export_batch_size(BATCH_MAX)
         .with_scheduled_delay(BATCH_DELAY)
         .build();
     let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
-    Ok(BoundedProcessor { batches, losses })
+    Ok(BoundedProcessor { batches, counts })
 }
 
 /// HTTP client of the OTLP exporter. It sends on Tokio, because the exporter runs on a thread of its own.
 struct CollectorClient {
-    post: Post,
+    post: PostService,
     headers: HeaderMap,
     timeout: Duration,
     runtime: Handle,
@@ -93,8 +93,8 @@ impl HttpClient for CollectorClient {
         's: 'f,
         Self: 'f,
     {
-        // The library adds the headers of OTEL_* variables even if `traces.headers` overrides them, so only these two
-        // are kept.
+        // The library adds the headers of OTEL_* variables even if `traces.headers` overrides them, so of its headers
+        // only Content-Type and Content-Encoding are sent.
         let mut headers = self.headers.clone();
         for name in [CONTENT_TYPE, CONTENT_ENCODING] {
             if let Some(value) = request.headers_mut().remove(&name) {
@@ -104,11 +104,12 @@ impl HttpClient for CollectorClient {
         *request.headers_mut() = headers;
         let (post, limit) = (self.post.clone(), self.timeout);
         // The timeout is created within the task, because it needs Tokio's context.
-        let response = self.runtime.spawn(async move { timeout(limit, post.oneshot(request)).await });
+        let status = self.runtime.spawn(async move { timeout(limit, post.oneshot(request)).await });
         Box::pin(async move {
-            let mut response_to_exporter = Response::new(Bytes::new());
-            *response_to_exporter.status_mut() = response.await???;
-            Ok(response_to_exporter)
+            // The exporter needs only the status.
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = status.await???;
+            Ok(response)
         })
     }
 }
@@ -117,7 +118,7 @@ impl HttpClient for CollectorClient {
 #[derive(Debug)]
 pub(super) struct BoundedProcessor {
     batches: BatchSpanProcessor,
-    losses: Arc<LostSpans>,
+    counts: Arc<SpanCounts>,
 }
 
 impl SpanProcessor for BoundedProcessor {
@@ -126,7 +127,7 @@ impl SpanProcessor for BoundedProcessor {
     }
 
     fn on_end(&self, span: SpanData) {
-        if self.losses.enqueue() {
+        if self.counts.enqueue() {
             self.batches.on_end(span);
         }
     }
@@ -148,21 +149,23 @@ impl SpanProcessor for BoundedProcessor {
 #[derive(Debug)]
 struct ReportingExporter {
     exporter: opentelemetry_otlp::SpanExporter,
-    losses: Arc<LostSpans>,
+    counts: Arc<SpanCounts>,
 }
 
 impl SpanExporter for ReportingExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let count = batch.len();
-        self.losses.dequeue(count);
+        self.counts.dequeue(count);
         let result = self.exporter.export(batch).await;
-        if let Err(error) = &result {
-            self.losses.add(count);
-            // The library's texts name a status or "network error", never the URL or a header.
-            self.losses.warn(&error.to_string());
-        } else {
-            self.losses.warn("the queue was full");
-        }
+        let reason = match &result {
+            Ok(()) => "the queue was full".to_owned(),
+            Err(error) => {
+                self.counts.add_lost(count);
+                // The library's texts name a status or "network error", never the URL or a header.
+                error.to_string()
+            }
+        };
+        self.counts.warn_if_due(&reason);
         result
     }
 
@@ -177,19 +180,19 @@ impl SpanExporter for ReportingExporter {
 
 /// Number of waiting spans, and of spans lost since the last warning.
 #[derive(Debug, Default)]
-struct LostSpans {
+struct SpanCounts {
     waiting: AtomicUsize,
     lost: AtomicU64,
     warned_at: Mutex<Option<Instant>>,
 }
 
-impl LostSpans {
+impl SpanCounts {
     /// Counts a span as waiting. Returns false if the queue is full, and counts the span as lost.
     fn enqueue(&self) -> bool {
         let has_room = self.waiting.fetch_add(1, Ordering::Relaxed) < QUEUE_MAX;
         if !has_room {
             self.dequeue(1);
-            self.add(1);
+            self.add_lost(1);
         }
         has_room
     }
@@ -198,14 +201,14 @@ impl LostSpans {
         self.waiting.fetch_sub(count, Ordering::Relaxed);
     }
 
-    fn add(&self, count: usize) {
+    fn add_lost(&self, count: usize) {
         self.lost.fetch_add(count as u64, Ordering::Relaxed);
     }
 
     /// Writes a warning if spans were lost and the last warning is old enough.
-    fn warn(&self, reason: &str) {
+    fn warn_if_due(&self, reason: &str) {
         if let Some(lost) = self.take_due(Instant::now()) {
-            tracing::warn!(lost, why = reason, "traces do not reach the collector");
+            tracing::warn!(lost, reason, "spans were lost: they did not reach the collector");
         }
     }
 
@@ -227,21 +230,21 @@ mod tests {
 
     #[test]
     fn spans_beyond_the_queue_are_lost() {
-        let losses = LostSpans::default();
-        let accepted = (0..QUEUE_MAX + 10).filter(|_| losses.enqueue()).count();
-        assert_eq!((accepted, losses.take_due(Instant::now())), (QUEUE_MAX, Some(10)));
-        losses.dequeue(BATCH_MAX);
-        assert_eq!((0..QUEUE_MAX).filter(|_| losses.enqueue()).count(), BATCH_MAX);
+        let counts = SpanCounts::default();
+        let accepted = (0..QUEUE_MAX + 10).filter(|_| counts.enqueue()).count();
+        assert_eq!((accepted, counts.take_due(Instant::now())), (QUEUE_MAX, Some(10)));
+        counts.dequeue(BATCH_MAX);
+        assert_eq!((0..QUEUE_MAX).filter(|_| counts.enqueue()).count(), BATCH_MAX);
     }
 
     #[test]
     fn lost_spans_are_reported_once_a_minute() {
-        let (losses, start) = (LostSpans::default(), Instant::now());
-        assert_eq!(losses.take_due(start), None);
+        let (counts, start) = (SpanCounts::default(), Instant::now());
+        assert_eq!(counts.take_due(start), None);
         let reports: Vec<_> = (0..100)
             .filter_map(|second| {
-                losses.add(1);
-                losses.take_due(start + Duration::from_secs(second))
+                counts.add_lost(1);
+                counts.take_due(start + Duration::from_secs(second))
             })
             .collect();
         assert_eq!(reports, [1, 60]);

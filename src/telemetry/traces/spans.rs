@@ -16,7 +16,7 @@ use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanLimits};
 
 use super::settings::TraceSettings;
-use super::{Post, SpanAttribute, TraceError, export, parent};
+use super::{PostService, SpanAttribute, TraceError, export, parent};
 use crate::domain::upstream_name::UpstreamName;
 
 /// Longest time that the shutdown waits for the last spans to be exported.
@@ -34,7 +34,7 @@ impl Traces {
     ///
     /// # Errors
     /// If `traces.headers` or `traces.endpoint` is invalid.
-    pub fn start(settings: &TraceSettings, post: Post) -> Result<Self, TraceError> {
+    pub fn start(settings: &TraceSettings, post: PostService) -> Result<Self, TraceError> {
         // Without the SDK's detector of the service name: `traces.service_name` has read OTEL_SERVICE_NAME already.
         let resource = Resource::builder_empty()
             .with_detectors(&[Box::new(TelemetryResourceDetector), Box::new(EnvResourceDetector::new())])

@@ -327,7 +327,7 @@ async fn metrics_count_the_traffic() {
     let labels = [("operation", "Overview"), ("outcome", "ok")];
     assert_eq!(scrape.value("switchboard_request_duration_seconds_count", &labels), 5.0);
     assert_eq!(
-        scrape.value("switchboard_answers_total", &[("made", "kept")]),
+        scrape.value("switchboard_operation_responses_total", &[("source", "cached")]),
         1.0,
         "the third identical request"
     );
@@ -443,7 +443,7 @@ fn metric_names_follow_the_prometheus_conventions() {
         for label in metric.labels {
             assert!(is_word(label.name) && label.name != "le", "{name} by {}", label.name);
             assert!(
-                label.values.is_empty() != label.is.is_empty(),
+                label.values.is_empty() != label.description.is_empty(),
                 "{name} by {}: values, or what they are",
                 label.name
             );
@@ -474,7 +474,7 @@ from `src/telemetry/metrics/declared.rs`: `SWITCHBOARD_BLESS=1 cargo test --test
 fn table() -> String {
     let label = |label: &switchboard::telemetry::metrics::declared::Label| {
         let values = match label.values {
-            [] => label.is.to_owned(),
+            [] => label.description.to_owned(),
             values => values.iter().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(" "),
         };
         format!("`{}`: {values}", label.name)

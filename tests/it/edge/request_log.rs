@@ -94,20 +94,20 @@ async fn each_request_logs_one_line_with_outcome_and_cost() {
         let body = json!({ "query": QUERY, "variables": { "secret": "g" } }).to_string();
         with_header(post(body), "x-request-id", "mine")
     };
-    let mut made = Vec::new();
+    let mut sources = Vec::new();
     for _ in 0..3 {
         let bytes = edge.clone().oneshot(asked()).await.unwrap().into_body().collect().await.unwrap();
         let line = written.line();
-        made.push(line["made"].clone());
-        let cost = if made.len() == 1 { 1 } else { 0 };
+        sources.push(line["source"].clone());
+        let cost = if sources.len() == 1 { 1 } else { 0 };
         let expected = json!({
             "id": "mine", "route": "graphql", "transport": "http", "operation": "Overview", "operation_type": "query",
-            "outcome": "ok", "status": 200, "bytes": bytes.to_bytes().len(), "made": made.last(),
+            "outcome": "ok", "status": 200, "bytes": bytes.to_bytes().len(), "source": sources.last(),
             "leadlex_calls": cost, "composio_calls": cost,
         });
         assert_eq!(line, expected);
     }
-    assert_eq!(made, ["executed", "executed", "kept"]);
+    assert_eq!(sources, ["executed", "executed", "cached"]);
 }
 
 #[tokio::test(start_paused = true)]

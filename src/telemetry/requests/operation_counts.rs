@@ -21,19 +21,19 @@ const UNKNOWN: &str = "unknown";
 /// Maximum length of a name with a series of its own.
 const NAME_BYTES: usize = 64;
 
-/// A valid operation.
+/// A valid operation, with the counts of its name.
 #[derive(Debug)]
-pub struct Operation {
-    plain_name: Option<Box<str>>,
+pub struct CountedOperation {
+    safe_name: Option<Box<str>>,
     kind: &'static str,
     tally: Arc<Tally>,
 }
 
-impl Operation {
-    /// Returns its name, if that is a plain word.
+impl CountedOperation {
+    /// Returns its name, if that is safe as a metric label and in the log.
     #[must_use]
-    pub fn plain_name(&self) -> Option<&str> {
-        self.plain_name.as_deref()
+    pub fn safe_name(&self) -> Option<&str> {
+        self.safe_name.as_deref()
     }
 
     /// Returns `query`, `mutation` or `subscription`.
@@ -84,9 +84,9 @@ impl Tally {
     }
 }
 
-/// Names with series of their own.
+/// Counts of all operations, by name.
 #[derive(Debug)]
-pub(super) struct Names {
+pub(super) struct OperationCounts {
     names_max: usize,
     named: RwLock<HashMap<Box<str>, Arc<Tally>>>,
     anonymous: Arc<Tally>,
@@ -94,7 +94,7 @@ pub(super) struct Names {
     unknown: Tally,
 }
 
-impl Names {
+impl OperationCounts {
     pub(super) fn new(names_max: usize) -> Self {
         let (named, anonymous, other) = (RwLock::default(), Arc::default(), Arc::default());
         Self { names_max, named, anonymous, other, unknown: Tally::default() }
@@ -105,16 +105,17 @@ impl Names {
         &self.unknown
     }
 
-    pub(super) fn operation(&self, name: Option<&str>, kind: &'static str) -> Operation {
-        let plain = name.filter(|name| is_plain(name));
-        // An operation with one of these names has no series of its own, because it would be confused with these.
-        let distinct = plain.filter(|name| ![OTHER, UNKNOWN].contains(name));
+    pub(super) fn operation(&self, name: Option<&str>, kind: &'static str) -> CountedOperation {
+        let safe_name = name.filter(|name| is_safe(name));
+        // A client's operation named `other` or `unknown` is counted as `other`, because a series of its own would have
+        // the name of a reserved one.
+        let distinct = safe_name.filter(|name| ![OTHER, UNKNOWN].contains(name));
         let tally = match (name, distinct) {
             (None, _) => Arc::clone(&self.anonymous),
             (Some(_), Some(name)) => self.tally_of(name),
             (Some(_), None) => Arc::clone(&self.other),
         };
-        Operation { plain_name: plain.map(Into::into), kind, tally }
+        CountedOperation { safe_name: safe_name.map(Into::into), kind, tally }
     }
 
     fn tally_of(&self, name: &str) -> Arc<Tally> {
@@ -138,7 +139,8 @@ impl Names {
     }
 }
 
-fn is_plain(name: &str) -> bool {
+/// Whether a name is safe as a metric label and in the log: at most [`NAME_BYTES`] ASCII letters, digits and `_`.
+fn is_safe(name: &str) -> bool {
     let is_word_byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     (1..=NAME_BYTES).contains(&name.len()) && name.bytes().all(is_word_byte)
 }
@@ -148,36 +150,36 @@ mod tests {
     use super::*;
 
     /// Series that an operation is counted in.
-    fn counted_as(names: &Names, name: &str) -> &'static str {
-        let operation = names.operation(Some(name), "query");
+    fn counted_as(counts: &OperationCounts, name: &str) -> &'static str {
+        let operation = counts.operation(Some(name), "query");
         match operation.tally() {
-            tally if std::ptr::eq(tally, &*names.other) => OTHER,
-            tally if std::ptr::eq(tally, &*names.anonymous) => "",
+            tally if std::ptr::eq(tally, &*counts.other) => OTHER,
+            tally if std::ptr::eq(tally, &*counts.anonymous) => "",
             _ => "its own",
         }
     }
 
     #[test]
     fn the_first_names_have_series_and_all_others_share_one() {
-        let names = Names::new(2);
+        let counts = OperationCounts::new(2);
         let long = "x".repeat(65);
         // None of these uses up a name.
         for name in ["other", "unknown", "", &long, "é"] {
-            assert_eq!(counted_as(&names, name), OTHER, "{name}");
+            assert_eq!(counted_as(&counts, name), OTHER, "{name}");
         }
         for (name, expected) in
             [("A", "its own"), ("B", "its own"), ("C", OTHER), ("A", "its own"), ("B", "its own")]
         {
-            assert_eq!(counted_as(&names, name), expected, "{name}");
+            assert_eq!(counted_as(&counts, name), expected, "{name}");
         }
-        assert!(std::ptr::eq(names.operation(None, "query").tally(), &*names.anonymous));
-        assert_eq!(counted_as(&Names::new(0), "A"), OTHER);
+        assert!(std::ptr::eq(counts.operation(None, "query").tally(), &*counts.anonymous));
+        assert_eq!(counted_as(&OperationCounts::new(0), "A"), OTHER);
     }
 
     #[test]
-    fn the_log_contains_only_plain_operation_names() {
-        let names = Names::new(0);
-        assert_eq!(names.operation(Some("Overview_2"), "query").plain_name(), Some("Overview_2"));
-        assert_eq!(names.operation(Some("a\nb"), "query").plain_name(), None);
+    fn the_log_contains_only_safe_operation_names() {
+        let counts = OperationCounts::new(0);
+        assert_eq!(counts.operation(Some("Overview_2"), "query").safe_name(), Some("Overview_2"));
+        assert_eq!(counts.operation(Some("a\nb"), "query").safe_name(), None);
     }
 }
