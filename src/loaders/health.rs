@@ -47,7 +47,7 @@ impl HealthEvaluator {
 
     fn record_next_change(&self, verdict: HealthVerdict) -> HealthVerdict {
         if let Some(moment) = verdict.changes_at {
-            self.stats.record_change_at(self.clock.instant(moment));
+            self.stats.record_valid_until(self.clock.instant(moment));
         }
         verdict
     }

@@ -71,8 +71,8 @@ impl PartKey {
 pub struct Call {
     /// The upstream.
     pub upstream: String,
-    /// The requested data.
-    pub asked: String,
+    /// The requested data, in words.
+    pub description: String,
     /// Start of the call, in milliseconds since the start of the operation.
     pub started_at_ms: f64,
     /// Duration of the call, in milliseconds.
@@ -182,8 +182,8 @@ impl OperationStats {
         entries.freshness.map(|parts| parts.changes_at).into_iter().chain(entries.changes_at).min()
     }
 
-    /// Records that the response changes at `instant` by the passage of time alone.
-    pub(super) fn record_change_at(&self, instant: Instant) {
+    /// Records that the response is valid until `instant` at most: a part of it changes then by the passage of time.
+    pub(super) fn record_valid_until(&self, instant: Instant) {
         self.change(|entries| {
             entries.changes_at = Some(entries.changes_at.map_or(instant, |known| known.min(instant)));
         });
@@ -241,7 +241,7 @@ impl OperationStats {
         source: ValueSource,
         error: Option<&UpstreamError>,
     ) {
-        if source == ValueSource::Fetched && !error.is_some_and(UpstreamError::is_held) {
+        if source == ValueSource::Fetched && !error.is_some_and(UpstreamError::is_call_held) {
             let [leadlex, composio] = &self.calls_made;
             let counter = match upstream {
                 UpstreamName::Leadlex => leadlex,
@@ -257,7 +257,7 @@ impl OperationStats {
             ValueSource::Joined => entries.saved.by_joining += 1,
             ValueSource::Fetched => entries.calls.push(Call {
                 upstream: upstream.to_string(),
-                asked: description(),
+                description: description(),
                 started_at_ms: milliseconds(started_at - self.started),
                 took_ms: milliseconds(started_at.elapsed()),
                 outcome: error.map_or("OK", |error| error.failure.code()),

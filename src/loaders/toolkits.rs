@@ -1,8 +1,9 @@
 //! Names, logos, categories and descriptions of toolkits, by slug: cached for hours, and served stale for days.
 //!
-//! [`Toolkits::get`] is the entry point; the loader calls it with all slugs of a batch. They are reference data: an expiry
-//! of the tenant's accounts does not expire them, and they do not count for the age of a response. A catalogue that cannot
-//! be read must not slow down the accounts beside it, so it is not called again for [`FAILURE_PAUSE`] after a failure.
+//! [`Toolkits::get`] is the entry point; the loader calls it with all slugs of one load. Toolkits are reference data:
+//! an expiry of the tenant's accounts does not expire them, and they do not count towards the age of a response. A
+//! catalogue that cannot be read must not slow down the accounts of the same response, so no call is made for
+//! [`FAILURE_PAUSE`] after a failed one.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -57,23 +58,29 @@ struct ToolkitLookup {
 
 type Lookups = HashMap<ToolkitSlug, Result<Cached<ToolkitLookup>, UpstreamError>>;
 
-/// Result of an in-flight call, and whether other replicas supplied all of it.
-type FlightResult = (Lookups, bool);
+/// Result of one in-flight call.
+#[derive(Clone)]
+struct FlightResult {
+    lookups: Lookups,
+    /// Whether other replicas supplied all of the toolkits.
+    is_shared: bool,
+}
 
 /// Key of one call: a credential, and the slugs in order.
-type BatchKey = (Fingerprint<Composio>, Arc<[ToolkitSlug]>);
+type CallKey = (Fingerprint<Composio>, Arc<[ToolkitSlug]>);
 
 /// Toolkits by requested slug; `None` for one that the catalogue does not have.
 pub(crate) type FoundToolkits = HashMap<ToolkitSlug, Result<Option<Arc<ToolkitDetails>>, UpstreamError>>;
 
-/// Toolkits by slug, cached and fetched in batches.
+/// Toolkits by slug, cached; one call fetches many of them.
 #[derive(Clone)]
 pub struct Toolkits {
     client: AccountsClient,
     ttl: Duration,
     cache: Arc<Cache<ToolkitKey, ToolkitLookup>>,
-    flights: Arc<SingleFlight<BatchKey, Result<FlightResult, UpstreamError>>>,
-    /// The last failures, with the end of their pause. moka evicts by number only: its clock cannot be paused.
+    flights: Arc<SingleFlight<CallKey, Result<FlightResult, UpstreamError>>>,
+    /// The last failures, with the end of [`FAILURE_PAUSE`]. moka only limits their number; their age is checked in
+    /// `failure`, because tests cannot stop moka's clock.
     failures: moka::sync::Cache<Fingerprint<Composio>, (Instant, UpstreamError)>,
 }
 
@@ -86,10 +93,12 @@ impl Toolkits {
         let rules =
             EntryRules { stale_while_revalidate: stale, stale_if_error: stale, is_reference_data: true };
         let cache = Cache::with_rules(upstream_cache, settings.shares().toolkits, "toolkit", rules);
+        // Replicas with another lifetime do not share these values, which are stored with it.
+        let cache = cache.with_variant(format!("{ttl:?}"));
         Self {
             client,
             ttl,
-            cache: Arc::new(cache.with_variant(format!("{ttl:?}"))),
+            cache: Arc::new(cache),
             flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
             failures: moka::sync::Cache::new(FAILURES_MAX),
         }
@@ -119,25 +128,25 @@ impl Toolkits {
                     due.extend(refresh.then(|| slug.clone()));
                     found.insert(slug, Ok(cached));
                 }
-                CacheLookup::Old | CacheLookup::Missing => drop(needed.insert(slug)),
+                CacheLookup::StaleIfError | CacheLookup::Missing => drop(needed.insert(slug)),
             }
         }
-        for batch in batches(credential, due) {
-            let read = self.clone().read(reader.clone(), batch.clone(), Purpose::Refresh);
-            self.flights.start(batch, read);
+        for call in calls(credential, due) {
+            let read = self.clone().read(reader.clone(), call.clone(), Purpose::Refresh);
+            self.flights.start(call, read);
         }
         reader.stats.record_saved_by_cache(found.len());
         reader.stats.record_saved_by_batching(needed.len() - needed.len().div_ceil(SLUGS_OF_A_CALL));
         match self.failure(&credential) {
             Some(failure) => found.extend(needed.into_iter().map(|slug| (slug, Err(failure.clone())))),
             None => {
-                let calls = batches(credential, needed).map(|batch| self.join(reader, batch));
-                found.extend(join_all(calls).await.into_iter().flatten());
+                let joined = calls(credential, needed).map(|call| self.join(reader, call));
+                found.extend(join_all(joined).await.into_iter().flatten());
             }
         }
         let read = |(slug, lookup): (ToolkitSlug, Result<Cached<ToolkitLookup>, _>)| {
             let details = lookup.map(|Cached { value, freshness }| {
-                reader.stats.record_change_at(freshness.changes_at);
+                reader.stats.record_valid_until(freshness.changes_at);
                 reader.record_problems(|| PartKey::new("toolkit", &slug), &value.problems);
                 value.details
             });
@@ -146,34 +155,36 @@ impl Toolkits {
         found.into_iter().map(read).collect()
     }
 
-    /// Returns the failure of a call within the last [`FAILURE_PAUSE`].
+    /// Returns the failure of a call, if it was within the last [`FAILURE_PAUSE`].
     fn failure(&self, credential: &Fingerprint<Composio>) -> Option<UpstreamError> {
         let (until, failure) = self.failures.get(credential)?;
         (Instant::now() < until).then_some(failure)
     }
 
-    async fn join(&self, reader: &Reader, batch: BatchKey) -> Lookups {
-        let (credential, slugs) = &batch;
+    async fn join(&self, reader: &Reader, call: CallKey) -> Lookups {
+        let (credential, slugs) = &call;
         let key = |slug: &ToolkitSlug| ToolkitKey { credential: *credential, slug: slug.clone() };
-        let finished = || {
+        let already_cached = || {
             let cached = |slug: &ToolkitSlug| Some((slug.clone(), Ok(self.cache.peek(&key(slug))?)));
             let cached = slugs.iter().map(cached).collect::<Option<Lookups>>();
-            cached.map(|found| Ok((found, false)))
+            cached.map(|lookups| Ok(FlightResult { lookups, is_shared: false }))
         };
         let started_at = Instant::now();
-        let reading = self.clone().read(reader.clone(), batch.clone(), Purpose::Needed).boxed();
-        let joined = self.flights.join(batch.clone(), finished, reading);
+        let reading = self.clone().read(reader.clone(), call.clone(), Purpose::Needed).boxed();
+        let joined = self.flights.join(call.clone(), already_cached, reading);
         let failed =
             |error: UpstreamError| slugs.iter().map(|slug| (slug.clone(), Err(error.clone()))).collect();
         let (found, source): (Lookups, _) =
             match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
-                Ok((Ok((found, true)), ValueSource::Fetched)) => (found, ValueSource::Shared),
-                Ok((Ok((found, _)), source)) => (found, source),
+                Ok((Ok(FlightResult { lookups, is_shared: true }), ValueSource::Fetched)) => {
+                    (lookups, ValueSource::Shared)
+                }
+                Ok((Ok(FlightResult { lookups, .. }), source)) => (lookups, source),
                 Ok((Err(error), source)) => (failed(error), source),
                 Err(late) => (failed(late), ValueSource::Fetched),
             };
         let description = || format!("toolkits by {} slugs", slugs.len());
-        let error = found.values().next().and_then(|first| first.as_ref().err());
+        let error = found.values().find_map(|lookup| lookup.as_ref().err());
         reader.stats.record_call(UpstreamName::Composio, description, started_at, source, error);
         found
     }
@@ -182,7 +193,7 @@ impl Toolkits {
     async fn read(
         self,
         reader: Reader,
-        (credential, slugs): BatchKey,
+        (credential, slugs): CallKey,
         purpose: Purpose,
     ) -> Result<FlightResult, UpstreamError> {
         let keys: Vec<_> = slugs.iter().map(|slug| ToolkitKey { credential, slug: slug.clone() }).collect();
@@ -192,36 +203,37 @@ impl Toolkits {
         let BatchResult { values: mut arrived, error: failed } =
             read.unwrap_or_else(|error| BatchResult { values: HashMap::new(), error: Some(error) });
         match &failed {
-            Some(error) if !error.is_held() => {
+            // A call that was held was not sent, so its error is not the catalogue's.
+            Some(error) if !error.is_call_held() => {
                 self.failures.insert(credential, (Instant::now() + FAILURE_PAUSE, error.clone()));
             }
             Some(_) => {}
             None => self.failures.invalidate(&credential),
         }
         let is_shared = failed.is_none() && arrived.values().all(|arrived| arrived.is_shared);
-        let missing = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
-        let error = failed.unwrap_or_else(missing);
+        let no_result = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
+        let error = failed.unwrap_or_else(no_result);
         let toolkit = |(key, began): (ToolkitKey, FetchStart)| {
             let slug = key.slug.clone();
-            let known = match arrived.remove(&key) {
-                Some(arrived) => Ok(self.keep(key, arrived, began)),
-                None => self.cache.defer_retry(&key, began, &error).ok_or_else(|| error.clone()),
+            let lookup = match arrived.remove(&key) {
+                Some(arrived) => Ok(self.store(key, arrived, began)),
+                None => self.cache.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
             };
-            (slug, known)
+            (slug, lookup)
         };
-        Ok((keys.into_iter().zip(began).map(toolkit).collect(), is_shared))
+        Ok(FlightResult { lookups: keys.into_iter().zip(began).map(toolkit).collect(), is_shared })
     }
 
-    fn keep(
+    fn store(
         &self,
         key: ToolkitKey,
         arrived: ReadValue<ToolkitLookup>,
         began: FetchStart,
     ) -> Cached<ToolkitLookup> {
-        let ReadValue { value, fetched, fresh_for, is_shared: _ } = arrived;
+        let ReadValue { value, fetched_at, fresh_for, is_shared: _ } = arrived;
         match value.details {
-            Some(_) => self.cache.store(key, value, began.at(fetched), fresh_for),
-            None => self.cache.store_fresh_only(key, value, began.at(fetched), fresh_for),
+            Some(_) => self.cache.store(key, value, began.with_fetch_time(fetched_at), fresh_for),
+            None => self.cache.store_fresh_only(key, value, began.with_fetch_time(fetched_at), fresh_for),
         }
     }
 
@@ -246,12 +258,9 @@ impl Toolkits {
 }
 
 /// Splits slugs into calls. They are in order, so that equal sets make equal calls.
-fn batches(
-    credential: Fingerprint<Composio>,
-    slugs: BTreeSet<ToolkitSlug>,
-) -> impl Iterator<Item = BatchKey> {
+fn calls(credential: Fingerprint<Composio>, slugs: BTreeSet<ToolkitSlug>) -> impl Iterator<Item = CallKey> {
     let slugs: Vec<_> = slugs.into_iter().collect();
-    let calls: Vec<BatchKey> =
+    let calls: Vec<CallKey> =
         slugs.chunks(SLUGS_OF_A_CALL).map(|call| (credential, Arc::from(call))).collect();
     calls.into_iter()
 }

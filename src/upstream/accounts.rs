@@ -63,7 +63,7 @@ impl AccountsClient {
     ///
     /// # Errors
     /// If the upstream cannot be reached, returns an error or no page, or if the call is not sent
-    /// ([`UpstreamError::is_held`]).
+    /// ([`UpstreamError::is_call_held`]).
     pub async fn fetch_page(
         &self,
         credential: &Credential<Composio>,

@@ -129,7 +129,7 @@ impl UpstreamError {
     /// Whether the call was held: Switchboard did not send it. There is then no status, and `retry_after` is the time
     /// after which a call may be sent.
     #[must_use]
-    pub fn is_held(&self) -> bool {
+    pub fn is_call_held(&self) -> bool {
         self.held
     }
 

@@ -50,7 +50,7 @@ impl ProvidersClient {
     ///
     /// # Errors
     /// If the upstream cannot be reached, returns an error or no list, or if the call is not sent
-    /// ([`UpstreamError::is_held`]).
+    /// ([`UpstreamError::is_call_held`]).
     pub async fn fetch_list(
         &self,
         credential: &Credential<Leadlex>,

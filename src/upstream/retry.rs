@@ -81,7 +81,7 @@ impl<'a> Retries<'a> {
         deadline: Instant,
         jitter: f64,
     ) -> Option<Duration> {
-        let is_held = failed.is_held();
+        let is_held = failed.is_call_held();
         if self.retries_made >= self.settings.retries_max
             || !failed.failure.is_retryable()
             || failed.is_permanent()
@@ -154,9 +154,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn retry_after_is_honoured_up_to_two_seconds() {
-        let asked = |ms| failed(UpstreamFailure::Unavailable, Some(ms));
-        assert_eq!(waits(&asked(1_500), 60_000, 0.5)[..2], [1_700, 1_900]);
-        assert_eq!(waits(&asked(2_001), 60_000, 0.0), []);
+        let after = |ms| failed(UpstreamFailure::Unavailable, Some(ms));
+        assert_eq!(waits(&after(1_500), 60_000, 0.5)[..2], [1_700, 1_900]);
+        assert_eq!(waits(&after(2_001), 60_000, 0.0), []);
     }
 
     #[tokio::test(start_paused = true)]

@@ -97,7 +97,7 @@ fn without_retries(upstream: &mut UpstreamSettings) {
 #[track_caller]
 fn held_for(result: CallResult) -> Duration {
     let error = result.expect_err("expected a held call");
-    assert!(error.is_held() && error.status.is_none(), "{error:?}");
+    assert!(error.is_call_held() && error.status.is_none(), "{error:?}");
     assert_eq!(error.failure, UpstreamFailure::RateLimited);
     error.retry_after.expect("a held call has a retry time")
 }

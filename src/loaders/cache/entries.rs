@@ -53,8 +53,8 @@ pub(crate) struct EntryRules {
     pub(crate) stale_while_revalidate: Duration,
     /// Time after expiry during which an entry is served if it cannot be refreshed.
     pub(crate) stale_if_error: Duration,
-    /// Whether the entries do not depend on the credential's objects: an expiry of those does not expire them, and a 403
-    /// concerns them alone.
+    /// Whether the entries do not depend on the credential's objects: an expiry of those does not expire them, and a
+    /// 403 concerns them alone.
     pub(crate) is_reference_data: bool,
 }
 
@@ -86,8 +86,8 @@ pub(crate) struct FetchStart {
 
 impl FetchStart {
     /// Returns the same start with another fetch time.
-    pub(crate) fn at(self, fetched: Instant) -> Self {
-        Self { at: fetched, ..self }
+    pub(crate) fn with_fetch_time(self, fetched_at: Instant) -> Self {
+        Self { at: fetched_at, ..self }
     }
 }
 
@@ -99,7 +99,7 @@ pub(crate) enum CacheLookup<V> {
     /// failed or the rate limit allows no call, so that a fetch now is useless.
     Stale { cached: Cached<V>, refresh: bool, is_deferred: bool },
     /// Must be fetched; may be served only if that fails.
-    Old,
+    StaleIfError,
     /// No entry that may be served.
     Missing,
 }
@@ -108,7 +108,7 @@ pub(crate) enum CacheLookup<V> {
 struct Entry<V> {
     value: V,
     epoch: u64,
-    fetched: Instant,
+    fetched_at: Instant,
     fresh_until: Instant,
     /// Time before which no fetch is made: the last one failed, or the rate limit allowed no call.
     deferred_until: Option<Instant>,
@@ -163,7 +163,7 @@ where
             return CacheLookup::Missing;
         };
         if !self.is_current(key, &entry) {
-            return CacheLookup::Old;
+            return CacheLookup::StaleIfError;
         }
         let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
         if now < entry.fresh_until {
@@ -179,12 +179,12 @@ where
             let refresh = entry.claim_refresh();
             return CacheLookup::Stale { cached: self.to_cached(&entry, now), refresh, is_deferred };
         }
-        CacheLookup::Old
+        CacheLookup::StaleIfError
     }
 
     /// Returns the earliest fetch time of a value that is newer than the cached one and was not invalidated.
     pub(crate) fn newer_than(&self, key: &K) -> Option<Instant> {
-        let cached = self.entries.get(key).map(|entry| entry.fetched + Duration::from_nanos(1));
+        let cached = self.entries.get(key).map(|entry| entry.fetched_at + Duration::from_nanos(1));
         cached.max(self.min_fetch_time(key))
     }
 
@@ -249,14 +249,15 @@ where
     pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
         let clock = &self.upstream_cache.clock;
         let epoch = parts.epoch;
-        let (fetched, fresh_until) = (clock.instant(parts.fetched_at), parts.fresh_until);
+        let (fetched_at, fresh_until) = (clock.instant(parts.fetched_at), parts.fresh_until);
         if parts.state == FreshnessState::Fresh && self.now() < fresh_until {
-            self.put(key, Entry { is_fresh_only: true, ..Entry::new(value, epoch, fetched, fresh_until) });
+            self.put(key, Entry { is_fresh_only: true, ..Entry::new(value, epoch, fetched_at, fresh_until) });
         }
     }
 
-    /// Defers the next fetch of a key after a failure, and returns the value to serve meanwhile.
-    pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
+    /// Falls back to the cached value after a failed fetch, and defers the next fetch. `None` if the value may not be
+    /// served.
+    pub(crate) fn fall_back(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
         if error.failure == UpstreamFailure::Forbidden && self.rules.is_reference_data {
             // The API key lacks the permission for this data alone.
             self.entries.invalidate(key);
@@ -275,7 +276,7 @@ where
         let now = self.now();
         let mut entry = self.usable_entry(key, now)?;
         let requested_delay = error.retry_after.unwrap_or_default();
-        let delay = if error.is_held() && error.failure == UpstreamFailure::RateLimited {
+        let delay = if error.is_call_held() && error.failure == UpstreamFailure::RateLimited {
             requested_delay
         } else {
             entry.failures = entry.failures.saturating_add(1);
@@ -329,7 +330,8 @@ where
     }
 
     fn put(&self, key: K, entry: Entry<V>) {
-        let is_newer = |cached: &Entry<V>| (cached.epoch, cached.fetched) > (entry.epoch, entry.fetched);
+        let is_newer =
+            |cached: &Entry<V>| (cached.epoch, cached.fetched_at) > (entry.epoch, entry.fetched_at);
         if self.entries.get(&key).as_ref().is_some_and(is_newer) {
             // A fetch that began later has already stored its value.
             return;
@@ -394,7 +396,7 @@ where
         let refresh_due_at =
             entry.deferred_until.map_or(entry.fresh_until, |until| until.max(entry.fresh_until));
         let freshness = Freshness {
-            fetched_at: clock.at(entry.fetched),
+            fetched_at: clock.at(entry.fetched_at),
             state,
             refresh_due_at: clock.at(refresh_due_at),
             changes_at: changes_at.unwrap_or(now),
@@ -406,13 +408,13 @@ where
 }
 
 impl<V> Entry<V> {
-    fn new(value: V, epoch: u64, fetched: Instant, fresh_until: Instant) -> Self {
+    fn new(value: V, epoch: u64, fetched_at: Instant, fresh_until: Instant) -> Self {
         let (reads, is_refreshing) = (Arc::default(), Arc::default());
         let (deferred_until, failures, is_fresh_only) = (None, 0, false);
         Self {
             value,
             epoch,
-            fetched,
+            fetched_at,
             fresh_until,
             deferred_until,
             failures,
@@ -424,7 +426,7 @@ impl<V> Entry<V> {
 
     /// Returns the earliest instant of a refresh if the entry is hot.
     fn early_refresh_at(&self) -> Instant {
-        self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched) / EARLY_REFRESH_DIVISOR
+        self.fresh_until - self.fresh_until.saturating_duration_since(self.fetched_at) / EARLY_REFRESH_DIVISOR
     }
 
     /// Returns true to the first caller only, until the entry is replaced or its next fetch is deferred.

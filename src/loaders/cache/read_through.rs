@@ -108,7 +108,7 @@ where
             variant: Arc::clone(&self.variant),
         };
         let read = read_one(&self.entries.upstream_cache, request, fetch).await?;
-        Ok((read.value, read.fetched))
+        Ok((read.value, read.fetched_at))
     }
 
     fn request(&self, keys: Vec<K>, purpose: Purpose) -> BatchRequest<K> {
@@ -144,7 +144,7 @@ where
             CacheLookup::Fresh { cached, .. } | CacheLookup::Stale { cached, .. } => {
                 ReadFreshness::served(cached.freshness.state)
             }
-            CacheLookup::Old | CacheLookup::Missing => ReadFreshness::Miss,
+            CacheLookup::StaleIfError | CacheLookup::Missing => ReadFreshness::Miss,
         };
         self.entries.upstream_cache.reads.count(read);
         lookup
@@ -158,13 +158,13 @@ where
         let counter = match &lookup {
             CacheLookup::Fresh { .. } => &credential_state.hits,
             CacheLookup::Stale { .. } => &credential_state.stale_served,
-            CacheLookup::Old | CacheLookup::Missing => &credential_state.misses,
+            CacheLookup::StaleIfError | CacheLookup::Missing => &credential_state.misses,
         };
         counter.fetch_add(1, Ordering::Relaxed);
         lookup
     }
 
-    /// Starts a fetch, which ends in [`Self::store`] or [`Self::defer_retry`].
+    /// Starts a fetch, which ends in [`Self::store`] or [`Self::fall_back`].
     pub(crate) fn begin(&self, key: &K) -> FetchStart {
         self.entries.begin(key)
     }
@@ -190,9 +190,10 @@ where
         self.entries.store_derived(key, value, parts);
     }
 
-    /// Defers the next attempt after a failed fetch, and returns the value to serve meanwhile.
-    pub(crate) fn defer_retry(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
-        self.entries.defer_retry(key, began, error)
+    /// Falls back to the cached value after a failed fetch, and defers the next fetch. `None` if the value may not be
+    /// served.
+    pub(crate) fn fall_back(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
+        self.entries.fall_back(key, began, error)
     }
 
     /// Returns the approximate weight in bytes: moka weighs insertions and evictions with a delay.
@@ -260,7 +261,7 @@ where
             {
                 return self.serve_cached(key, cached, refresh, fetch);
             }
-            CacheLookup::Stale { .. } | CacheLookup::Old => Purpose::Refresh,
+            CacheLookup::Stale { .. } | CacheLookup::StaleIfError => Purpose::Refresh,
             CacheLookup::Missing => Purpose::Needed,
         };
         let result = || self.peek(&key).map(|cached| Ok(FlightResult { cached, is_shared: false }));
@@ -314,18 +315,18 @@ where
         async move {
             let began = entries.begin(&key);
             let (retry_request, store) = (request.clone(), |read: ReadValue<V>| {
-                let ReadValue { value, fetched, fresh_for, is_shared } = read;
-                let cached = entries.store(key.clone(), value, began.at(fetched), fresh_for);
+                let ReadValue { value, fetched_at, fresh_for, is_shared } = read;
+                let cached = entries.store(key.clone(), value, began.with_fetch_time(fetched_at), fresh_for);
                 FlightResult { cached, is_shared }
             });
             let error = match read_one(&entries.upstream_cache, request, fetch(purpose)).await {
                 Ok(read) => return Ok(store(read)),
                 Err(error) => error,
             };
-            if let Some(cached) = entries.defer_retry(&key, began, &error) {
+            if let Some(cached) = entries.fall_back(&key, began, &error) {
                 return Ok(FlightResult { cached, is_shared: false });
             }
-            if purpose == Purpose::Refresh && error.is_held() {
+            if purpose == Purpose::Refresh && error.is_call_held() {
                 // The cached value was evicted meanwhile, so this is no longer a refresh: the value is needed.
                 return read_one(&entries.upstream_cache, retry_request, fetch(Purpose::Needed))
                     .await

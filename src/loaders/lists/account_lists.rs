@@ -204,9 +204,9 @@ impl AccountLists {
         let (started_at, began) = (Instant::now(), self.pages.begin(&key));
         let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
         let read = self.pages.read_since(key.clone(), since, fetch);
-        let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched)| {
+        let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched_at)| {
             scan.reader.record_problems(|| PartKey::new("page", &key), &page.problems);
-            self.pages.store(key, page, began.at(fetched), fresh_for())
+            self.pages.store(key, page, began.with_fetch_time(fetched_at), fresh_for())
         });
         stats.record_read(
             upstream,
@@ -233,10 +233,10 @@ impl AccountLists {
             self.upstream_cache.clock,
         );
         let fetch = self.fetcher.fetch(scan, cursor.as_deref(), limit, purpose);
-        let (page, fetched) = match since {
+        let (page, started_at) = match since {
             None => {
-                let fetched = clock.instant_now();
-                (Arc::new(fetch.await?), fetched)
+                let started_at = clock.instant_now();
+                (Arc::new(fetch.await?), started_at)
             }
             Some(since) => {
                 let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
@@ -247,8 +247,8 @@ impl AccountLists {
                 self.pages.read_since(key, since, fetch).await?
             }
         };
-        let (fetched_at, state) = (clock.at(fetched), FreshnessState::Fresh);
-        let (refresh_due_at, changes_at, fresh_until) = (fetched_at, fetched, fetched);
+        let (fetched_at, state) = (clock.at(started_at), FreshnessState::Fresh);
+        let (refresh_due_at, changes_at, fresh_until) = (fetched_at, started_at, started_at);
         let freshness = Freshness { fetched_at, state, refresh_due_at, changes_at, fresh_until, epoch };
         Ok(Cached { value: page, freshness })
     }

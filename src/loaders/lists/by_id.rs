@@ -75,8 +75,13 @@ struct AccountLookup {
 
 type Lookups = HashMap<Box<str>, Result<Cached<AccountLookup>, UpstreamError>>;
 
-/// Accounts from one call, and whether other replicas supplied all of them.
-type FlightResult = (Lookups, bool);
+/// Result of one in-flight call.
+#[derive(Clone)]
+struct FlightResult {
+    lookups: Lookups,
+    /// Whether other replicas supplied all of the accounts.
+    is_shared: bool,
+}
 
 /// Accounts by id, cached and fetched in batches.
 #[derive(Clone)]
@@ -120,7 +125,7 @@ impl AccountsById {
 
     /// Returns accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
-        let (mut found, mut needed, mut old, mut refresh_ids) =
+        let (mut found, mut needed, mut stale, mut refresh_ids) =
             (Lookups::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
         for id in ids {
             match self.accounts.lookup(&key(reader, &id)) {
@@ -129,7 +134,7 @@ impl AccountsById {
                     reader.stats.record_freshness(cached.freshness);
                     found.insert(id, Ok(cached));
                 }
-                CacheLookup::Old => drop(old.insert(id)),
+                CacheLookup::StaleIfError => drop(stale.insert(id)),
                 CacheLookup::Missing => drop(needed.insert(id)),
             }
         }
@@ -137,11 +142,11 @@ impl AccountsById {
             self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
         }
         reader.stats.record_saved_by_cache(found.len());
-        let unread = needed.len() + old.len();
+        let unread = needed.len() + stale.len();
         reader.stats.record_saved_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
-        // Old entries are fetched again together with missing ones, which costs no further call.
+        // Stale entries are fetched again together with missing ones, which costs no further call.
         let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
-        needed.append(&mut old);
+        needed.append(&mut stale);
         let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
         let lookups = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
         found.extend(lookups.into_iter().flatten());
@@ -168,33 +173,33 @@ impl AccountsById {
         let cached_result = || {
             let cached = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
             let cached = batch.ids.iter().map(|id| cached(id)).collect::<Option<Lookups>>();
-            cached.map(|found| Ok((found, false)))
+            cached.map(|lookups| Ok(FlightResult { lookups, is_shared: false }))
         };
         let started_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), cached_result, reading);
         let (found, source) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
-            Ok((Ok((found, true)), ValueSource::Fetched)) => (found, ValueSource::Shared),
-            Ok((Ok((found, _)), source)) => (found, source),
+            Ok((Ok(FlightResult { lookups, is_shared: true }), ValueSource::Fetched)) => {
+                (lookups, ValueSource::Shared)
+            }
+            Ok((Ok(FlightResult { lookups, .. }), source)) => (lookups, source),
             Ok((Err(error), source)) => (all_failed(&batch, &error), source),
             Err(late) => {
-                let old =
+                let fallback =
                     |id: &str| self.accounts.stale_fallback(&key(reader, id)).ok_or_else(|| late.clone());
-                (batch.ids.iter().map(|id| (id.clone(), old(id))).collect(), ValueSource::Fetched)
+                (batch.ids.iter().map(|id| (id.clone(), fallback(id))).collect(), ValueSource::Fetched)
             }
         };
-        let first = found.values().next().cloned();
-        if let Some(first) = first {
-            let description = || format!("accounts by {} ids", batch.ids.len());
-            reader.stats.record_read(UpstreamName::Composio, description, started_at, source, &first);
-        }
+        let description = || format!("accounts by {} ids", batch.ids.len());
+        let error = found.values().find_map(|lookup| lookup.as_ref().err());
+        reader.stats.record_call(UpstreamName::Composio, description, started_at, source, error);
         for account in found.values().flatten() {
             reader.stats.record_freshness(account.freshness);
         }
         found
     }
 
-    /// Fetches at most 100 accounts and caches them. If the fetch of an id fails, its old cache entry is returned.
+    /// Fetches at most 100 accounts and caches them. If the fetch of an id fails, its stale cache entry is returned.
     async fn read(
         self,
         reader: Reader,
@@ -211,17 +216,17 @@ impl AccountsById {
         };
         share_equal_reports(values.values_mut());
         let is_shared = failed.is_none() && values.values().all(|value| value.is_shared);
-        let missing = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
-        let error = failed.unwrap_or_else(missing);
+        let no_result = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
+        let error = failed.unwrap_or_else(no_result);
         let account = |(key, began): (AccountKey, FetchStart)| {
             let id = key.id.clone();
             let lookup = match values.remove(&key) {
                 Some(value) => Ok(self.store(key, value, began)),
-                None => self.accounts.defer_retry(&key, began, &error).ok_or_else(|| error.clone()),
+                None => self.accounts.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
             };
             (id, lookup)
         };
-        Ok((keys.into_iter().zip(began).map(account).collect(), is_shared))
+        Ok(FlightResult { lookups: keys.into_iter().zip(began).map(account).collect(), is_shared })
     }
 
     fn store(
@@ -230,10 +235,10 @@ impl AccountsById {
         read_value: ReadValue<AccountLookup>,
         began: FetchStart,
     ) -> Cached<AccountLookup> {
-        let ReadValue { value: lookup, fetched, fresh_for, is_shared: _ } = read_value;
+        let ReadValue { value: lookup, fetched_at, fresh_for, is_shared: _ } = read_value;
         match lookup.account {
-            Some(_) => self.accounts.store(key, lookup, began.at(fetched), fresh_for),
-            None => self.accounts.store_fresh_only(key, lookup, began.at(fetched), fresh_for),
+            Some(_) => self.accounts.store(key, lookup, began.with_fetch_time(fetched_at), fresh_for),
+            None => self.accounts.store_fresh_only(key, lookup, began.with_fetch_time(fetched_at), fresh_for),
         }
     }
 

@@ -114,8 +114,8 @@ async fn writes_are_part_of_a_trace() {
     );
     let answer = world.query_traced(tenant_a(), &query, true).await;
     let calls = at(&answer, "extensions.switchboard.trace.calls");
-    let asked: Vec<_> = calls.as_array().unwrap().iter().map(|call| &call["asked"]).collect();
-    assert_eq!(asked, ["accounts by 1 ids", "rename", "accounts by 1 ids"], "{answer}");
+    let descriptions: Vec<_> = calls.as_array().unwrap().iter().map(|call| &call["description"]).collect();
+    assert_eq!(descriptions, ["accounts by 1 ids", "rename", "accounts by 1 ids"], "{answer}");
     assert!(at(&answer, "extensions.cost.upstreamCalls").as_u64().unwrap() >= 3);
 }
 

@@ -174,7 +174,7 @@ async fn check(status: StatusCode, headers: Vec<Header>) {
     let held = match clients.list(Needed).await {
         Ok(()) => 0,
         Err(error) => {
-            assert!(error.is_held(), "{error:?}");
+            assert!(error.is_call_held(), "{error:?}");
             error.retry_after.unwrap_or_default().as_secs()
         }
     };

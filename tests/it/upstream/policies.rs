@@ -108,14 +108,17 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     clients.inject_fault(COMPOSIO, "status=500");
     assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Unavailable, None));
     let opened = clients.page(Needed).await.unwrap_err();
-    assert_eq!((opened.is_held(), opened.status), (false, Some(500)), "the failure of the upstream");
+    assert_eq!((opened.is_call_held(), opened.status), (false, Some(500)), "the failure of the upstream");
     assert_eq!(clients.calls(), 5, "three, and two more");
 
     let status = || clients.accounts.status(&clients.composio);
     assert_eq!((status().state, status().breaker), (UpstreamState::Down, BreakerState::Open));
     for _ in 0..100 {
         let held = clients.page(Needed).await.unwrap_err();
-        assert_eq!((held.failure, held.is_held(), held.status), (UpstreamFailure::Unavailable, true, None));
+        assert_eq!(
+            (held.failure, held.is_call_held(), held.status),
+            (UpstreamFailure::Unavailable, true, None)
+        );
         assert_eq!(held.retry_after, Some(Duration::from_secs(1)));
     }
     assert_eq!(clients.accounts.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
@@ -256,7 +259,7 @@ async fn concurrent_calls_and_the_queue_are_limited() {
     assert_eq!(clients.calls(), answered);
     for refused in result.into_iter().filter(Result::is_err) {
         let error = refused.as_ref().unwrap_err();
-        assert!(error.is_held());
+        assert!(error.is_call_held());
         assert_eq!(failed(refused), (UpstreamFailure::Unavailable, Some(Duration::from_secs(1))));
     }
     assert_eq!(clients.accounts.counts().held[&HoldReason::Concurrency], 250 - answered as u64);

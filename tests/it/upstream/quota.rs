@@ -74,7 +74,7 @@ async fn retry_after_of_a_429_is_respected() {
     let clients = UpstreamClients::new(Settings::default());
     clients.inject_fault(EmulatedUpstream::Composio, "status=429; retry-after=30; times=1");
     let refused = clients.page(Needed).await.unwrap_err();
-    assert_eq!((refused.is_held(), refused.status), (false, Some(429)));
+    assert_eq!((refused.is_call_held(), refused.status), (false, Some(429)));
     assert_eq!(refused.retry_after, Some(Duration::from_secs(30)));
     assert!(refused.request_id.is_some());
 
@@ -104,7 +104,7 @@ async fn exhausted_quota_stops_calls_until_the_reset() {
     }
     clients.calls();
     let refused = clients.list(Needed).await.unwrap_err();
-    assert_eq!((refused.status, refused.is_held()), (Some(429), false));
+    assert_eq!((refused.status, refused.is_call_held()), (Some(429), false));
     let until_midnight = UNTIL_MIDNIGHT - Duration::from_secs(600);
     assert_eq!(refused.retry_after, Some(until_midnight));
     for _ in 0..100 {

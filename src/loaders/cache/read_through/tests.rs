@@ -288,14 +288,14 @@ async fn a_rejected_key_withdraws_older_values_only() {
     let before = cache.begin(&name(1));
     cache.store(name(1), Arc::clone(&value), before, ttl);
     assert!(cache.peek(&name(1)).is_some());
-    assert!(cache.defer_retry(&name(2), before, &refused).is_none());
+    assert!(cache.fall_back(&name(2), before, &refused).is_none());
     assert!(cache.peek(&name(1)).is_none() && cache.stale_fallback(&name(1)).is_none());
     // A fetch from before the rejection returns its value to its callers but is not cached.
     cache.store(name(1), Arc::clone(&value), before, ttl);
     assert!(cache.peek(&name(1)).is_none());
     // The key is accepted again; an earlier rejection does not affect it.
     cache.store(name(1), value, cache.begin(&name(1)), ttl);
-    assert!(cache.defer_retry(&name(2), before, &refused).is_none());
+    assert!(cache.fall_back(&name(2), before, &refused).is_none());
     assert!(cache.peek(&name(1)).is_some());
 }
 

@@ -68,8 +68,8 @@ pub(crate) type FetchedValue<K, V> = (K, V, Duration);
 pub(crate) struct ReadValue<V> {
     pub(crate) value: V,
     /// Start of its fetch.
-    pub(crate) fetched: Instant,
-    /// Freshness lifetime, counted from `fetched`.
+    pub(crate) fetched_at: Instant,
+    /// Freshness lifetime, counted from `fetched_at`.
     pub(crate) fresh_for: Duration,
     /// Whether another replica fetched it.
     pub(crate) is_shared: bool,
@@ -299,7 +299,7 @@ impl<U: Upstream> SharedRead<'_, U> {
             let fresh = value.and_then(|stored| self.fresh_value(stored));
             fresh_values.extend(
                 fresh
-                    .filter(|value| since.is_none_or(|since| value.fetched >= since))
+                    .filter(|value| since.is_none_or(|since| value.fetched_at >= since))
                     .map(|value| (key.clone(), value)),
             );
         }
@@ -324,8 +324,8 @@ impl<U: Upstream> SharedRead<'_, U> {
         let clock = &self.upstream_cache.clock;
         let (now, fresh_for) = (clock.instant_now(), Duration::from_millis(fresh_for_ms));
         // The clock of another replica may be ahead.
-        let fetched = clock.instant(fetched_at).min(now);
-        (now < fetched + fresh_for).then_some(ReadValue { value, fetched, fresh_for, is_shared: true })
+        let fetched_at = clock.instant(fetched_at).min(now);
+        (now < fetched_at + fresh_for).then_some(ReadValue { value, fetched_at, fresh_for, is_shared: true })
     }
 
     /// Returns the store key of a value.
@@ -357,13 +357,13 @@ impl<U: Upstream> SharedRead<'_, U> {
         V: Serialize,
     {
         let now = self.upstream_cache.clock.instant_now();
-        let entry = |(key, fetched): (&K, &ReadValue<V>)| {
-            let ttl = (fetched.fetched + fetched.fresh_for).checked_duration_since(now)?;
+        let entry = |(key, read): (&K, &ReadValue<V>)| {
+            let ttl = (read.fetched_at + read.fresh_for).checked_duration_since(now)?;
             let key = self.name(request, key);
             let stored = StoredValue {
-                fetched_at: self.upstream_cache.clock.at(fetched.fetched),
-                fresh_for_ms: u64::try_from(fetched.fresh_for.as_millis()).unwrap_or(u64::MAX),
-                value: &fetched.value,
+                fetched_at: self.upstream_cache.clock.at(read.fetched_at),
+                fresh_for_ms: u64::try_from(read.fresh_for.as_millis()).unwrap_or(u64::MAX),
+                value: &read.value,
             };
             let value = self.partition.seal.close(&key, generation, &stored)?;
             let is_shareable = ttl >= SHARED_MIN_TTL && value.len() <= SHARED_MAX_BYTES;
@@ -409,10 +409,10 @@ async fn fetch_here<K: Eq + Hash, V>(
     clock: Clock,
     fetch: impl Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
 ) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
-    let fetched = clock.instant_now();
+    let fetched_at = clock.instant_now();
     let fetched_values = Box::pin(fetch).await?.into_iter();
     let read_value =
-        |(key, value, fresh_for)| (key, ReadValue { value, fetched, fresh_for, is_shared: false });
+        |(key, value, fresh_for)| (key, ReadValue { value, fetched_at, fresh_for, is_shared: false });
     Ok(fetched_values.map(read_value).collect())
 }
 
@@ -426,7 +426,7 @@ impl FailureMarker {
         let affects_other_replicas = match error.failure {
             F::RateLimited | F::UnknownUsers => true,
             F::Timeout | F::Unavailable | F::Unauthorized | F::Forbidden | F::Rejected | F::BadResponse => {
-                !error.is_held()
+                !error.is_call_held()
             }
             F::NoCredential | F::DeadlineExceeded | F::Internal => false,
         };
@@ -437,7 +437,7 @@ impl FailureMarker {
             retry_after_ms: error.retry_after.and_then(|wait| wait.as_millis().try_into().ok()),
             request_id: error.request_id.clone(),
             slug: error.slug.clone(),
-            is_held: error.is_held(),
+            is_held: error.is_call_held(),
         })
     }
 
