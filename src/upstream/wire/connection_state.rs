@@ -1,7 +1,7 @@
 //! Decodes `state`: `{"authScheme": …, "val": {…}}`, where `val` has arbitrary fields, many of them secret.
 //!
-//! docs/upstreams.md#composio-secrets is the allow-list. The decoder stores the values of the fields named here. It
-//! skips all other values unread, and stores only their names.
+//! docs/upstreams.md#composio-secrets is the allow-list. It is [`Val`]'s fields and [`PUBLIC_SETTINGS`], whose values
+//! the decoder stores. It skips all other values unread, and stores only their names.
 
 use std::sync::Arc;
 
@@ -9,13 +9,16 @@ use jiff::Timestamp;
 
 use super::json::{JsonError, JsonReader};
 use super::lenient::{Field, FromJson, Scopes, Text, json_object};
-use super::name_lists::NameText;
+use super::name_lists::NameCollector;
 use super::rows::FieldProblems;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
 use crate::domain::open_enum::OpenValue;
 
-/// Maximum number of withheld names, and maximum length of such a name in bytes.
-const WITHHELD_MAX: usize = 64;
+/// Maximum number of names of withheld values.
+const WITHHELD_NAMES_MAX: usize = 64;
+
+/// Maximum length of such a name.
+const NAME_BYTES_MAX: usize = 64;
 
 json_object! {
     pub(super) struct WireState {
@@ -39,7 +42,7 @@ impl WireState {
             error_description,
             settings,
             unreadable,
-            withheld,
+            withheld_names,
         } = problems.optional("state.val", self.val).unwrap_or_default();
         for place in unreadable {
             problems.unreadable(place);
@@ -55,7 +58,7 @@ impl WireState {
             error: problems.text("state.val.error", error),
             error_description: problems.text("state.val.error_description", error_description),
             settings,
-            withheld,
+            withheld: withheld_names,
         }
     }
 }
@@ -74,12 +77,13 @@ struct Val {
     settings: Vec<ConnectionSetting>,
     /// Locations of settings with another type.
     unreadable: Vec<&'static str>,
-    withheld: Arc<[Box<str>]>,
+    /// Names of all other fields.
+    withheld_names: Arc<[Box<str>]>,
 }
 
 impl FromJson for Val {
     fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
-        let (mut val, mut withheld) = (Self::default(), NameText::default());
+        let (mut val, mut withheld_names) = (Self::default(), NameCollector::default());
         json.object(|json, name| {
             match name {
                 "status" => val.status = json.field()?,
@@ -94,15 +98,15 @@ impl FromJson for Val {
                     Some((name, place)) => val.setting(name, place, json.field()?),
                     None => {
                         json.skip()?;
-                        if withheld.count() < WITHHELD_MAX && is_name(other) {
-                            withheld.add(other);
+                        if withheld_names.count() < WITHHELD_NAMES_MAX && is_name(other) {
+                            withheld_names.add(other);
                         }
                     }
                 },
             }
             Ok(())
         })?;
-        val.withheld = json.name_lists.list(withheld);
+        val.withheld_names = json.name_lists.list(withheld_names);
         Ok(Some(val))
     }
 }
@@ -110,22 +114,20 @@ impl FromJson for Val {
 /// Whether a text looks like a name. A hostile upstream could put any text there.
 fn is_name(text: &str) -> bool {
     let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    (1..=WITHHELD_MAX).contains(&text.len()) && text.bytes().all(is_of_name)
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_of_name)
 }
 
 impl Val {
-    /// Stores a setting. If a name occurs twice, the last value wins, as usual in JSON.
+    /// Stores a setting. If a name occurs twice, the last value replaces the first, even if it is null or unreadable.
     fn setting(&mut self, name: &'static str, place: &'static str, found: Field<Text>) {
         if !self.unreadable.is_empty() {
             self.unreadable.retain(|known| *known != place);
         }
+        if self.settings.iter().any(|known| known.name == name) {
+            self.settings.retain(|known| known.name != name);
+        }
         match found {
-            Field::Read(Text(value)) => {
-                if self.settings.iter().any(|known| known.name == name) {
-                    self.settings.retain(|known| known.name != name);
-                }
-                self.settings.push(ConnectionSetting { name, value });
-            }
+            Field::Read(Text(value)) => self.settings.push(ConnectionSetting { name, value }),
             Field::Unreadable => self.unreadable.push(place),
             Field::Absent => {}
         }
@@ -166,6 +168,15 @@ mod tests {
         let state = read(r#"{"val":{"region":"us","token":1,"region":"eu","token":2}}"#);
         let settings: Vec<_> = state.settings.iter().map(|setting| (setting.name, &*setting.value)).collect();
         assert_eq!((settings, state.withheld.join(" ")), (vec![("region", "eu")], "token".to_owned()));
+    }
+
+    #[test]
+    fn the_last_value_of_a_duplicate_setting_replaces_the_first() {
+        for (last, problems) in [("null", 0), ("{}", 1), ("[7]", 1)] {
+            let json = format!(r#"{{"val":{{"region":"us","region":{last}}}}}"#);
+            let val = json::read::<WireState>(&json).unwrap().val.read().unwrap();
+            assert_eq!((val.settings.len(), val.unreadable.len()), (0, problems), "{last}");
+        }
     }
 
     #[test]

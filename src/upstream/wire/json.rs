@@ -1,8 +1,9 @@
 //! A reader of JSON text that decodes what its caller asks for, and skips the rest unread.
 //!
 //! [`read`] is the entry point; `lenient` adds the types of fields. If a name occurs twice in an object, the last value
-//! is used, as in JavaScript and Python. Rejected: serde_json with derived types. It ends at a lone surrogate, at a
-//! number beyond a double and at a repeated name, so that such a text had to be repaired and decoded again.
+//! is used, as in JavaScript and Python. serde_json with derived types was tried and rejected: it fails at a lone
+//! surrogate, at a number too large for a double and at a repeated name, so such texts had to be repaired and decoded
+//! again.
 
 use std::borrow::Cow;
 
@@ -64,7 +65,7 @@ pub(in crate::upstream) struct JsonReader<'j> {
     at: usize,
     /// The closing brackets of the values that are being skipped.
     open: Vec<u8>,
-    /// The lists of names that its rows share.
+    /// Lists of names in rows of this text, stored so that rows with equal lists share one.
     pub(super) name_lists: NameLists,
 }
 
@@ -77,7 +78,7 @@ type Text<'j> = Option<Cow<'j, str>>;
 /// If the text is not JSON, or its value is not of this type.
 pub(in crate::upstream) fn read<T: FromJson>(text: &str) -> Result<T, JsonError> {
     let mut json = JsonReader { text, at: 0, open: Vec::new(), name_lists: NameLists::default() };
-    match (json.field()?, json.token()) {
+    match (json.field()?, json.peek()) {
         (Field::Read(value), None) => Ok(value),
         _ => Err(JsonError),
     }
@@ -86,7 +87,7 @@ pub(in crate::upstream) fn read<T: FromJson>(text: &str) -> Result<T, JsonError>
 impl<'j> JsonReader<'j> {
     /// Reads a value of any type as a field.
     pub(in crate::upstream) fn field<T: FromJson>(&mut self) -> Result<Field<T>, JsonError> {
-        let read = match self.token() {
+        let read = match self.peek() {
             Some(b'"') => self.string()?.and_then(|text| T::from_text(&text)),
             Some(b'{') => T::from_object(self)?,
             Some(b'[') => T::from_list(self)?,
@@ -104,13 +105,13 @@ impl<'j> JsonReader<'j> {
         mut field: impl FnMut(&mut Self, &str) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         self.expect(b'{')?;
-        if self.is_next(b'}') {
+        if self.take_if(b'}') {
             return Ok(());
         }
         loop {
             let name = self.name()?.unwrap_or_default();
             field(self, &name)?;
-            if self.is_end(b'}')? {
+            if self.take_end_or_comma(b'}')? {
                 return Ok(());
             }
         }
@@ -122,12 +123,12 @@ impl<'j> JsonReader<'j> {
         mut item: impl FnMut(&mut Self) -> Result<(), JsonError>,
     ) -> Result<(), JsonError> {
         self.expect(b'[')?;
-        if self.is_next(b']') {
+        if self.take_if(b']') {
             return Ok(());
         }
         loop {
             item(self)?;
-            if self.is_end(b']')? {
+            if self.take_end_or_comma(b']')? {
                 return Ok(());
             }
         }
@@ -137,11 +138,11 @@ impl<'j> JsonReader<'j> {
     pub(in crate::upstream) fn skip(&mut self) -> Result<(), JsonError> {
         self.open.clear();
         loop {
-            match self.token() {
+            match self.peek() {
                 Some(b'"') => drop(self.skip_string()?),
                 Some(b'{') => {
                     self.at += 1;
-                    if !self.is_next(b'}') {
+                    if !self.take_if(b'}') {
                         self.open.push(b'}');
                         self.skip_name()?;
                         continue;
@@ -149,7 +150,7 @@ impl<'j> JsonReader<'j> {
                 }
                 Some(b'[') => {
                     self.at += 1;
-                    if !self.is_next(b']') {
+                    if !self.take_if(b']') {
                         self.open.push(b']');
                         continue;
                     }
@@ -161,7 +162,7 @@ impl<'j> JsonReader<'j> {
             }
             loop {
                 let Some(close) = self.open.last().copied() else { return Ok(()) };
-                if self.is_end(close)? {
+                if self.take_end_or_comma(close)? {
                     self.open.pop();
                     continue;
                 }
@@ -173,9 +174,9 @@ impl<'j> JsonReader<'j> {
         }
     }
 
-    /// Returns the next byte that is not white space.
+    /// Skips white space and returns the byte after it, without taking it.
     #[inline]
-    fn token(&mut self) -> Option<u8> {
+    fn peek(&mut self) -> Option<u8> {
         loop {
             let byte = self.byte()?;
             if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\t' | b'\r') {
@@ -186,24 +187,29 @@ impl<'j> JsonReader<'j> {
     }
 
     #[inline]
+    fn skip_white_space(&mut self) {
+        let _ = self.peek();
+    }
+
+    #[inline]
     fn byte(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Takes the next token if it is this byte.
+    /// Skips white space, and takes the byte after it if it is this one. Returns whether it was taken.
     #[inline]
-    fn is_next(&mut self, byte: u8) -> bool {
-        let is_next = self.token() == Some(byte);
+    fn take_if(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// Takes a closing bracket, or the comma before the next part.
+    /// Takes the closing bracket and returns true, or takes a comma and returns false.
     #[inline]
-    fn is_end(&mut self, close: u8) -> Result<bool, JsonError> {
-        let token = self.token();
+    fn take_end_or_comma(&mut self, close: u8) -> Result<bool, JsonError> {
+        let next = self.peek();
         self.at += 1;
-        match token {
+        match next {
             Some(b',') => Ok(false),
             Some(byte) if byte == close => Ok(true),
             _ => Err(JsonError),
@@ -212,7 +218,7 @@ impl<'j> JsonReader<'j> {
 
     #[inline]
     fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
-        if self.is_next(byte) { Ok(()) } else { Err(JsonError) }
+        if self.take_if(byte) { Ok(()) } else { Err(JsonError) }
     }
 
     fn word(&mut self, word: &str) -> Result<(), JsonError> {
@@ -226,14 +232,14 @@ impl<'j> JsonReader<'j> {
 
     /// Reads the name of a field and the colon after it.
     fn name(&mut self) -> Result<Text<'j>, JsonError> {
-        self.token();
+        self.skip_white_space();
         let name = self.string()?;
         self.expect(b':')?;
         Ok(name)
     }
 
     fn skip_name(&mut self) -> Result<(), JsonError> {
-        self.token();
+        self.skip_white_space();
         self.skip_string()?;
         self.expect(b':')
     }
@@ -309,13 +315,14 @@ fn run_length(bytes: &[u8]) -> usize {
     let mut length = 0;
     for chunk in chunks {
         let word = u64::from_le_bytes(*chunk);
-        // The high bit of each byte that is below a bound; the lowest one is exact, as a borrow only reaches higher
-        // bytes. Of the bytes with their second bit flipped, control characters and the quotation mark are those below
-        // 0x21.
-        let (flipped, against) = (word ^ (ONES * 2), word ^ (ONES * 0x5c));
-        let is_below = flipped.wrapping_sub(ONES * 0x21) & !flipped;
-        let is_backslash = against.wrapping_sub(ONES) & !against;
-        let found = (is_below | is_backslash) & (ONES * 0x80);
+        // `(x - n) & !x` sets the high bit of each byte of `x` that is below `n`. A borrow can set it wrongly in higher
+        // bytes, but the lowest high bit that is set is right, and only that one is used. Flipping the bit 0x02 turns
+        // the quotation mark (0x22) into 0x20 and keeps control characters below 0x20, so one comparison with 0x21
+        // finds both. A backslash (0x5c) is the byte that is below 1 after an XOR with 0x5c.
+        let (flipped, zero_at_backslash) = (word ^ (ONES * 2), word ^ (ONES * 0x5c));
+        let below_mask = flipped.wrapping_sub(ONES * 0x21) & !flipped;
+        let backslash_mask = zero_at_backslash.wrapping_sub(ONES) & !zero_at_backslash;
+        let found = (below_mask | backslash_mask) & (ONES * 0x80);
         if found != 0 {
             return length + (found.trailing_zeros() / 8) as usize;
         }
@@ -369,11 +376,16 @@ const EXACT_DIGITS: usize = 15;
 /// Largest integer up to which all integers are exact in a double.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// Returns a number without exponent and trailing zeros; `None` if that may not be exactly the number that was written.
+/// Returns a number without an exponent and without zeros at the end of its fraction; `None` if that may not be exactly
+/// the number that was written.
 fn exact(number: &str) -> Option<Cow<'_, str>> {
     if number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
-        let is_held = number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
-        return is_held.then_some(if number == "-0" { Cow::Borrowed("0") } else { Cow::Borrowed(number) });
+        let is_in_range = number.parse::<i64>().is_ok() || number.parse::<u64>().is_ok();
+        return is_in_range.then_some(if number == "-0" {
+            Cow::Borrowed("0")
+        } else {
+            Cow::Borrowed(number)
+        });
     }
     let value = number.parse::<f64>().ok()?;
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();

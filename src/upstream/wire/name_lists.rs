@@ -2,21 +2,22 @@
 
 use std::sync::Arc;
 
-/// Ends each name in a [`NameText`]. No name contains it.
+/// Ends each name in a [`NameCollector`]. No name contains it.
 const END: char = '\n';
 
-/// Maximum number of lists that are compared, as an upstream can send many different ones.
+/// Maximum number of lists that are shared. An upstream can send any number of different ones, and each new one is
+/// compared with all of these.
 const LISTS_MAX: usize = 32;
 
-/// Distinct names in the order in which they were added, as one text: it needs one piece of memory for any number of
-/// names.
+/// Collects distinct names in the order in which they are added, as one text: it needs one piece of memory for any
+/// number of names.
 #[derive(Default)]
-pub(super) struct NameText {
+pub(super) struct NameCollector {
     text: String,
     count: usize,
 }
 
-impl NameText {
+impl NameCollector {
     pub(super) fn count(&self) -> usize {
         self.count
     }
@@ -38,11 +39,11 @@ impl NameText {
 
 /// The lists of one page.
 #[derive(Default)]
-pub(super) struct NameLists(Vec<(NameText, Arc<[Box<str>]>)>);
+pub(super) struct NameLists(Vec<(NameCollector, Arc<[Box<str>]>)>);
 
 impl NameLists {
-    /// Returns the names as a list, the same one for equal names.
-    pub(super) fn list(&mut self, names: NameText) -> Arc<[Box<str>]> {
+    /// Returns the names as a list. Equal names share one, if they are among the first [`LISTS_MAX`] different lists.
+    pub(super) fn list(&mut self, names: NameCollector) -> Arc<[Box<str>]> {
         if let Some((_, list)) = self.0.iter().find(|(known, _)| known.text == names.text) {
             return Arc::clone(list);
         }
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     fn list(lists: &mut NameLists, names: &[&str]) -> Arc<[Box<str>]> {
-        let mut text = NameText::default();
+        let mut text = NameCollector::default();
         names.iter().for_each(|name| text.add(name));
         lists.list(text)
     }
