@@ -1,7 +1,8 @@
 //! The cause of a failed connection, for `switchboard check`.
 //!
-//! HTTP client, TLS and resolver report the cause as a chain of errors. Some of their types are not public, so their
-//! texts are compared. Tests over real sockets ensure that these texts are still in use.
+//! HTTP client, TLS and resolver report the cause as a chain of errors. Some of these error types are not public, so
+//! they are recognized by their messages. Tests notice if a library changes the message of a failed resolution, of a
+//! server without TLS or of a rejected certificate.
 
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -10,7 +11,7 @@ use std::io::{self, ErrorKind};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionFailure {
     /// The host name has no address.
-    #[error("DNS knows no address of its host name: check the spelling, and this machine's DNS")]
+    #[error("DNS has no address for the host name: check the spelling, and this machine's DNS")]
     UnknownHost,
     /// Nothing listens at the port.
     #[error("the connection was refused: nothing listens at that host and port")]
@@ -18,10 +19,10 @@ pub enum ConnectionFailure {
     /// Packets do not arrive.
     #[error("the host cannot be reached: it is down, or a firewall or a missing route is in between")]
     NoRoute,
-    /// The proxy that the environment names failed.
+    /// The proxy set in the environment failed.
     #[error(
-        "the proxy failed that the environment names (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY): correct it, or list the host in \
-         NO_PROXY"
+        "the proxy set in the environment (HTTPS_PROXY, HTTP_PROXY or ALL_PROXY) failed: correct the variable, or list the \
+         host in NO_PROXY"
     )]
     Proxy,
     /// `https` to a port without TLS.
@@ -31,21 +32,23 @@ pub enum ConnectionFailure {
     #[error("the server's TLS certificate is not accepted: it {0}")]
     Certificate(&'static str),
     /// Another failure of the handshake.
-    #[error("the TLS handshake failed: check that the port is one of TLS 1.2 or 1.3")]
+    #[error("the TLS handshake failed: check that the server supports TLS 1.2 or 1.3 at that port")]
     Tls,
-    /// The response is not HTTP, as of a TLS server that gets plain text.
-    #[error("its response is not HTTP: if the server uses TLS, use https://")]
+    /// The response is not HTTP, for example because plain HTTP was sent to a TLS server.
+    #[error("the response is not HTTP: if the server uses TLS, use https://")]
     NotHttp,
     /// The connection was closed before a response.
     #[error("the server closed the connection without a response: if it uses TLS, use https://")]
     Closed,
 }
 
-/// Reasons for which rustls rejects a certificate, as its error prints them.
-const CERTIFICATE: [(&str, &str); 3] = [
-    ("UnknownIssuer", "is signed by an authority that this machine does not know"),
-    ("NotValidForName", "is for another host name"),
-    ("Expired", "has expired"),
+/// Reasons for which rustls rejects a certificate. Its message contains the name of the reason, or a sentence if it has
+/// details.
+const CERTIFICATE: [(&[&str], &str); 4] = [
+    (&["UnknownIssuer"], "is signed by an authority that this machine does not know"),
+    (&["NotValidForName", "certificate not valid for name"], "is for another host name"),
+    (&["Expired", "certificate expired"], "has expired"),
+    (&["NotValidYet", "certificate not valid yet"], "is not valid yet: check this machine's clock"),
 ];
 
 impl ConnectionFailure {
@@ -62,7 +65,7 @@ impl ConnectionFailure {
             return Some(Self::UnknownHost);
         }
         if has("invalid peer certificate") {
-            let known = CERTIFICATE.iter().find(|(name, _)| has(name) || has(&name.to_lowercase()));
+            let known = CERTIFICATE.iter().find(|(messages, _)| messages.iter().any(|message| has(message)));
             return Some(Self::Certificate(known.map_or("is not valid", |(_, why)| why)));
         }
         if has("corrupt message") {
@@ -103,9 +106,12 @@ fn source<'a>(error: &&'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'sta
 mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::TcpListener;
+    use std::time::Duration;
 
     use bytes::Bytes;
     use http::Request;
+    use tokio_rustls::rustls::pki_types::{ServerName, UnixTime};
+    use tokio_rustls::rustls::{CertificateError, Error as TlsError};
     use tower::ServiceExt as _;
 
     use super::*;
@@ -149,11 +155,34 @@ mod tests {
     fn causes_are_also_found_in_error_texts() {
         let of = |text: &str| ConnectionFailure::of(&io::Error::other(text.to_owned()));
         assert_eq!(of("tunnel error: unsuccessful"), Some(ConnectionFailure::Proxy));
-        let expired =
-            of("invalid peer certificate: certificate expired: verification time 1 (UNIX)").unwrap();
-        assert!(expired.to_string().ends_with("has expired"), "{expired}");
-        let issuer = of("invalid peer certificate: UnknownIssuer").unwrap();
-        assert!(issuer.to_string().contains("does not know"), "{issuer}");
         assert_eq!(of("x-api-key: ak_canary"), None);
+    }
+
+    #[test]
+    fn a_rejected_certificate_has_its_reason() {
+        let (before, after) = (Duration::from_secs(1), Duration::from_secs(2));
+        let (before, after) = (UnixTime::since_unix_epoch(before), UnixTime::since_unix_epoch(after));
+        let expected = ServerName::try_from("a.example").unwrap();
+        let presented = vec!["b.example".to_owned()];
+        for (rejected, reason) in [
+            (CertificateError::UnknownIssuer, "is signed by an authority that this machine does not know"),
+            (CertificateError::NotValidForName, "is for another host name"),
+            (CertificateError::NotValidForNameContext { expected, presented }, "is for another host name"),
+            (CertificateError::Expired, "has expired"),
+            (CertificateError::ExpiredContext { time: after, not_after: before }, "has expired"),
+            (CertificateError::NotValidYet, "is not valid yet: check this machine's clock"),
+            (
+                CertificateError::NotValidYetContext { time: before, not_before: after },
+                "is not valid yet: check this machine's clock",
+            ),
+            (CertificateError::BadSignature, "is not valid"),
+        ] {
+            let error = io::Error::new(ErrorKind::InvalidData, TlsError::InvalidCertificate(rejected));
+            assert_eq!(
+                ConnectionFailure::of(&error),
+                Some(ConnectionFailure::Certificate(reason)),
+                "{error}"
+            );
+        }
     }
 }
