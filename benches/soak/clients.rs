@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::asking::{Caller, Tally, TenantData};
+use super::requests::{Caller, Tally, TenantData};
 use super::upstreams::Upstreams;
 
 /// The number of clients of each kind per caller.
@@ -74,11 +74,11 @@ impl Load {
         let client = client();
         loop {
             let question = caller.random_request(&mut rng, &self.known);
-            let asked_at = Instant::now();
+            let sent_at = Instant::now();
             match self.send(&client, &caller, &question).await {
                 Ok((status, text)) => {
                     let mut tally = self.tally.lock().unwrap();
-                    tally.check(&caller, &self.known, &self.upstreams, asked_at, (status, &text));
+                    tally.check(&caller, &self.known, &self.upstreams, sent_at, (status, &text));
                 }
                 Err(error) => self
                     .tally

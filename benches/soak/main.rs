@@ -1,7 +1,7 @@
 //! A server under load whose upstreams fail randomly, with a check of every response.
 //!
 //! `make soak` (`make soak SECONDS=60` for a short run) starts a server process ([`child`]) over two relays
-//! to the sandbox ([`upstreams`]). ADMINs and MEMBERs of two tenants send requests ([`asking`]). Some clients
+//! to the sandbox ([`upstreams`]). ADMINs and MEMBERs of two tenants send requests ([`requests`]). Some clients
 //! disconnect, and some read slowly or not at all. An error is explained if that upstream had a fault just
 //! then. Anything else is a violation: other errors, data of others, secrets, growing memory, inconsistent
 //! counters, leaked connections or leaked slots. Built like tests, with all assertions.
@@ -15,9 +15,9 @@
     reason = "a program for the terminal"
 )]
 
-mod asking;
 mod child;
 mod clients;
+mod requests;
 mod upstreams;
 
 use std::path::{Path, PathBuf};
@@ -28,9 +28,9 @@ use fastrand::Rng;
 use mimalloc::MiMalloc;
 use tokio::time::Instant;
 
-use asking::{Caller, Tally, TenantData};
 use child::{Counters, Memory, Server};
 use clients::Load;
+use requests::{Caller, Tally, TenantData};
 use upstreams::{FAULTS, RATE_LIMITED, Upstreams};
 
 /// As in the binary.
@@ -77,24 +77,24 @@ async fn soak(time: Duration, seed: u64) -> usize {
     let clients = load.start(&mut rng);
 
     let (began, mut memory) = (Instant::now(), Vec::new());
-    let mut next_strike = began;
+    let mut next_fault_at = began;
     while began.elapsed() < time {
         tokio::time::sleep(Duration::from_millis(250)).await;
         memory.push(server.memory());
-        if Instant::now() < next_strike {
+        if Instant::now() < next_fault_at {
             continue;
         }
-        next_strike += Duration::from_millis(rng.u64(500..4_000));
+        next_fault_at += Duration::from_millis(rng.u64(500..4_000));
         // No more faults: from now on no fault explains an error.
         let is_calm = began.elapsed() > time.mul_f64(0.9);
         for upstream in [0, 1] {
-            let trouble = match rng.usize(..100) {
+            let fault = match rng.usize(..100) {
                 _ if is_calm => None,
                 0..45 => None,
                 45 if began.elapsed() > time / 2 => Some(RATE_LIMITED),
                 _ => Some(FAULTS[rng.usize(..FAULTS.len())]),
             };
-            upstreams.set_fault(upstream, trouble);
+            upstreams.set_fault(upstream, fault);
         }
         upstreams.sandbox.set_drift(!is_calm && rng.usize(..10) == 0);
     }
@@ -102,33 +102,33 @@ async fn soak(time: Duration, seed: u64) -> usize {
         client.abort();
     }
     let counted = wait_until_idle(&mut server).await;
-    let asked = upstreams.request_counts();
+    let received = upstreams.request_counts();
     let connections = remaining_connections(&server).await;
     let counted_after = audit(&mut server, &upstreams, &load).await;
-    let asked_after = upstreams.request_counts();
+    let received_after = upstreams.request_counts();
 
     let mut tally = std::mem::take(&mut *tally.lock().unwrap());
     for upstream in [0, 1] {
         let name = upstreams.both[upstream].name;
         if counted[upstream].under_way != 0 || counted_after[upstream].under_way != 0 {
-            tally.report_violation(format!("{name}: places are kept: {:?}", counted[upstream]));
+            tally.report_violation(format!("{name}: calls are still in flight: {:?}", counted[upstream]));
         }
         // Some calls never arrived, because connections failed or were cancelled. No uncounted call may
         // arrive.
-        if asked[upstream] > counted[upstream].all() {
+        if received[upstream] > counted[upstream].all() {
             tally.report_violation(format!(
-                "{name} was asked {} times, of which {} are counted",
-                asked[upstream],
+                "{name} received {} calls, but only {} are counted",
+                received[upstream],
                 counted[upstream].all()
             ));
         }
-        let (ours, theirs) = (
+        let (counted_calls, received_calls) = (
             counted_after[upstream].all() - counted[upstream].all(),
-            asked_after[upstream] - asked[upstream],
+            received_after[upstream] - received[upstream],
         );
-        if ours != theirs || ours == 0 {
+        if counted_calls != received_calls || counted_calls == 0 {
             tally.report_violation(format!(
-                "{name}: {ours} calls counted here and {theirs} there, with connections whole"
+                "{name}: {counted_calls} calls counted, but {received_calls} received, without a failed connection"
             ));
         }
     }
@@ -143,7 +143,7 @@ async fn soak(time: Duration, seed: u64) -> usize {
     if !server.stop() {
         tally.report_violation("the server did not exit with success");
     }
-    report(&tally, &upstreams, (counted_after, asked_after), (thirds, most));
+    report(&tally, &upstreams, (counted_after, received_after), (thirds, most));
     tally.unexplained.len()
 }
 
@@ -175,9 +175,9 @@ async fn remaining_connections(server: &Server) -> usize {
 /// counts.
 async fn audit(server: &mut Server, upstreams: &Upstreams, load: &Load) -> [Counters; 2] {
     for upstream in [0, 1] {
-        let mut trouble = FAULTS[0];
-        trouble.what = upstreams::FaultKind::Emulated("status=500; times=4");
-        upstreams.set_fault(upstream, Some(trouble));
+        let mut fault = FAULTS[0];
+        fault.what = upstreams::FaultKind::Emulated("status=500; times=4");
+        upstreams.set_fault(upstream, Some(fault));
     }
     let caller = &Caller::all()[0];
     for number in 0..60 {
@@ -192,7 +192,7 @@ async fn audit(server: &mut Server, upstreams: &Upstreams, load: &Load) -> [Coun
 }
 
 fn configuration(upstreams: &Upstreams) -> PathBuf {
-    let road = |upstream: usize, name: &str, key: &str| {
+    let section = |upstream: usize, name: &str, key: &str| {
         let url = upstreams.base_url(upstream);
         // Short times, so that in ten minutes everything happens often.
         format!(
@@ -207,8 +207,8 @@ fn configuration(upstreams: &Upstreams) -> PathBuf {
          [cache]\nlimit_bytes = 16777216\nproviders_ttl_ms = 1500\naccounts_ttl_ms = 1000\n\
          stale_while_revalidate_ms = 1000\nstale_if_error_ms = 6000\n[log]\nlevel = \"off\"\n",
         Caller::all().map(|caller| caller.entry()).concat(),
-        road(0, "leadlex", "wbk_sandbox_a"),
-        road(1, "composio", "ak_sandbox_a"),
+        section(0, "leadlex", "wbk_sandbox_a"),
+        section(1, "composio", "ak_sandbox_a"),
     );
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak.toml");
     std::fs::write(&file, text).unwrap();
@@ -227,22 +227,22 @@ fn thirds(memory: &[Memory]) -> [f64; 3] {
 fn report(
     tally: &Tally,
     upstreams: &Upstreams,
-    (counted, asked): ([Counters; 2], [u64; 2]),
+    (counted, received): ([Counters; 2], [u64; 2]),
     (thirds, most): ([f64; 3], f64),
 ) {
-    println!("responses checked {:>8}   of which whole {}", tally.answers, tally.whole);
+    println!("responses checked {:>8}   of which without errors {}", tally.answers, tally.without_errors);
     println!("requests aborted {:>8}   slow readers {}", tally.aborted, tally.slow);
-    println!("troubles         {:>8}", upstreams.fault_count());
+    println!("faults           {:>8}", upstreams.fault_count());
     for (code, times) in &tally.codes {
         println!("  {code:<24} {times:>7}");
     }
     for upstream in [0, 1] {
         let Counters { succeeded, failed, cancelled, retried, held, .. } = counted[upstream];
         println!(
-            "{:<9} calls {}: succeeded {succeeded}, failed {failed}, cancelled {cancelled}; repeated {retried}; held back {held}; arrived {}",
+            "{:<9} calls {}: succeeded {succeeded}, failed {failed}, cancelled {cancelled}; repeated {retried}; held {held}; received {}",
             upstreams.both[upstream].name,
             counted[upstream].all(),
-            asked[upstream],
+            received[upstream],
         );
     }
     println!("memory, MB       thirds {:.1} {:.1} {:.1}, most {most:.1}", thirds[0], thirds[1], thirds[2]);

@@ -92,7 +92,7 @@ const NO_FAULT: FaultKind = FaultKind::Emulated("");
 const AFTERMATH: Duration = Duration::from_secs(5 + 2 + 5);
 
 /// The time for which a limit from a 429 applies, and the length of its window in milliseconds.
-const TAUGHT: Duration = Duration::from_secs(3_600);
+const RATE_LIMIT_AFTERMATH: Duration = Duration::from_secs(3_600);
 const WINDOW_MS: u64 = 60_000;
 
 impl Upstreams {
@@ -161,17 +161,19 @@ impl Upstreams {
         &self,
         upstream: usize,
         code: &str,
-        come_again: Option<u64>,
-        asked_at: Instant,
+        retry_after_ms: Option<u64>,
+        sent_at: Instant,
     ) -> bool {
         let history = self.both[upstream].history.lock().unwrap();
         let explains = |(_, end, fault): &(Instant, Option<Instant>, UpstreamFault)| {
             // The limited calls are available again in the next minute.
-            let (aftermath, is_told) = match code {
-                "UPSTREAM_RATE_LIMITED" => (TAUGHT, come_again.is_some_and(|after| after <= WINDOW_MS)),
+            let (aftermath, has_valid_wait) = match code {
+                "UPSTREAM_RATE_LIMITED" => {
+                    (RATE_LIMIT_AFTERMATH, retry_after_ms.is_some_and(|after| after <= WINDOW_MS))
+                }
                 _ => (AFTERMATH, true),
             };
-            is_told && end.is_none_or(|end| end + aftermath > asked_at) && fault.codes.contains(&code)
+            has_valid_wait && end.is_none_or(|end| end + aftermath > sent_at) && fault.codes.contains(&code)
         };
         history.iter().any(explains)
     }

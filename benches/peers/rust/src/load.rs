@@ -61,7 +61,7 @@ pub(crate) async fn round(server: &Process, question: Question<'_>, time: Durati
     let requests = Cell::new(0);
     let cpu = server.cpu()?;
     let begun = Instant::now();
-    let asking = try_join_all(connections.iter_mut().map(async |connection| {
+    let sending = try_join_all(connections.iter_mut().map(async |connection| {
         while begun.elapsed() < time {
             let answer = match &question {
                 Question::Hot { .. } => connection.send(&hot).await?,
@@ -83,7 +83,7 @@ pub(crate) async fn round(server: &Process, question: Question<'_>, time: Durati
         }
         Ok(())
     }));
-    tokio::time::timeout(time + OVERTIME, asking).await.context("the server stopped responding")??;
+    tokio::time::timeout(time + OVERTIME, sending).await.context("the server stopped responding")??;
     let took = begun.elapsed();
     Ok(Round { requests: requests.get(), took, cpu: server.cpu()? - cpu })
 }
@@ -94,11 +94,11 @@ pub(crate) async fn stampede(server: &Process, many: usize, length: usize) -> an
     let mut connections = try_join_all((0..many).map(|_| Connection::open(server.address))).await?;
     let request = post(server.address, &job::hot());
     let begun = Instant::now();
-    let asking = join_all(connections.iter_mut().map(async |connection| -> std::io::Result<bool> {
+    let sending = join_all(connections.iter_mut().map(async |connection| -> std::io::Result<bool> {
         let answer = connection.send(&request).await?;
         Ok(answer.status == 200 && answer.length() >= length)
     }));
-    let answers = tokio::time::timeout(OVERTIME, asking)
+    let answers = tokio::time::timeout(OVERTIME, sending)
         .await
         .context("some requests got no response within a minute")?;
     let took = begun.elapsed();
@@ -115,8 +115,8 @@ pub(crate) async fn ask(
 ) -> anyhow::Result<(Vec<u8>, Duration)> {
     let request = post(server.address, body);
     let begun = Instant::now();
-    let asking = async { connection.send(&request).await?.body() };
-    let body = tokio::time::timeout(OVERTIME, asking).await.context("the server does not respond")??;
+    let sending = async { connection.send(&request).await?.body() };
+    let body = tokio::time::timeout(OVERTIME, sending).await.context("the server does not respond")??;
     Ok((body, begun.elapsed()))
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn all() -> [Self; 4] {
         let caller = |name: &'static str, tenant, user| {
-            let token = format!("swb_{name}_of_a_soak_that_nobody_else_runs");
+            let token = format!("swb_{name}_of_a_soak_test_only");
             Self { name, token, tenant, user }
         };
         [
@@ -41,12 +41,12 @@ impl Caller {
         let sha256: String =
             sha2::Sha256::digest(&self.token).iter().map(|byte| format!("{byte:02x}")).collect();
         let tenant = if self.tenant == Tenant::A { "default" } else { "b" };
-        let who = match self.user {
+        let role = match self.user {
             Some(user) => format!("role = \"member\"\nuser_id = \"{user}\""),
             None => "role = \"admin\"".to_owned(),
         };
         format!(
-            "[[auth.tokens]]\nname = \"{}\"\nsha256 = \"{sha256}\"\ntenant = \"{tenant}\"\n{who}\n",
+            "[[auth.tokens]]\nname = \"{}\"\nsha256 = \"{sha256}\"\ntenant = \"{tenant}\"\n{role}\n",
             self.name
         )
     }
@@ -114,7 +114,7 @@ impl TenantData {
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) answers: u64,
-    pub(crate) whole: u64,
+    pub(crate) without_errors: u64,
     pub(crate) codes: BTreeMap<String, u64>,
     pub(crate) aborted: u64,
     pub(crate) slow: u64,
@@ -134,7 +134,7 @@ impl Tally {
         caller: &Caller,
         known: &TenantData,
         upstreams: &Upstreams,
-        asked_at: Instant,
+        sent_at: Instant,
         (status, text): (u16, &str),
     ) {
         self.answers += 1;
@@ -149,12 +149,12 @@ impl Tally {
             self.report_violation(format!("{status} to {}: {start}", caller.name));
         }
         let mut problems = Vec::new();
-        look_through(&answer["data"], caller, known.of(caller.tenant), &mut problems);
+        check_ownership(&answer["data"], caller, known.of(caller.tenant), &mut problems);
         for problem in problems {
             self.report_violation(format!("{problem}, returned to {}", caller.name));
         }
         let errors = answer["errors"].as_array().map_or(&[][..], Vec::as_slice);
-        self.whole += u64::from(errors.is_empty());
+        self.without_errors += u64::from(errors.is_empty());
         for error in errors {
             let code = error["extensions"]["code"].as_str().unwrap_or_default();
             *self.codes.entry(code.to_owned()).or_default() += 1;
@@ -166,10 +166,10 @@ impl Tally {
                     continue;
                 }
             };
-            let come_again = error["extensions"]["retryAfterMs"].as_u64();
-            if !upstreams.explains(upstream, code, come_again, asked_at) {
+            let retry_after_ms = error["extensions"]["retryAfterMs"].as_u64();
+            if !upstreams.explains(upstream, code, retry_after_ms, sent_at) {
                 let (name, last) = (upstreams.both[upstream].name, upstreams.last(upstream));
-                let waited = asked_at.elapsed();
+                let waited = sent_at.elapsed();
                 self.report_violation(format!(
                     "{code} of {name} to {} after {waited:.1?}; it had {last}",
                     caller.name
@@ -180,9 +180,9 @@ impl Tally {
 }
 
 /// Whether everything in a response belongs to the tenant, and to the member if the caller is one.
-fn look_through(value: &Value, caller: &Caller, own: &OwnData, problems: &mut Vec<String>) {
+fn check_ownership(value: &Value, caller: &Caller, own: &OwnData, problems: &mut Vec<String>) {
     match value {
-        Value::Array(values) => values.iter().for_each(|value| look_through(value, caller, own, problems)),
+        Value::Array(values) => values.iter().for_each(|value| check_ownership(value, caller, own, problems)),
         Value::Object(fields) => {
             for (name, value) in fields {
                 let is_right = match (name.as_str(), value.as_str()) {
@@ -196,7 +196,7 @@ fn look_through(value: &Value, caller: &Caller, own: &OwnData, problems: &mut Ve
                 if !is_right {
                     problems.push(format!("{name} {value} is another's"));
                 }
-                look_through(value, caller, own, problems);
+                check_ownership(value, caller, own, problems);
             }
         }
         _ => {}
