@@ -102,7 +102,7 @@ impl AccountMutations {
             input;
         let options = LinkOptions { user_id, alias, callback_url };
         let request = ActionRequest::Connect { auth_config_id: auth_config_id.0, options };
-        Some(act(ctx, client_mutation_id, request).await?.map(CreateConnectLinkPayload))
+        Some(run_action(ctx, client_mutation_id, request).await?.map(CreateConnectLinkPayload))
     }
 
     /// Starts a new sign-in in place of an account that is broken. Composio creates a new account and leaves the old
@@ -116,7 +116,7 @@ impl AccountMutations {
         let ReconnectAccountInput { client_mutation_id, id, user_id, alias, callback_url } = input;
         let options = LinkOptions { user_id, alias, callback_url };
         let request = ActionRequest::Reconnect { id: id.0, options };
-        Some(act(ctx, client_mutation_id, request).await?.map(ReconnectAccountPayload))
+        Some(run_action(ctx, client_mutation_id, request).await?.map(ReconnectAccountPayload))
     }
 
     /// Pauses an active account, or resumes a paused one. Composio's documentation:
@@ -128,7 +128,7 @@ impl AccountMutations {
     ) -> Option<Result<SetAccountEnabledPayload, FieldError>> {
         let SetAccountEnabledInput { client_mutation_id, id, enabled } = input;
         let request = ActionRequest::SetEnabled { id: id.0, enabled };
-        Some(act(ctx, client_mutation_id, request).await?.map(SetAccountEnabledPayload))
+        Some(run_action(ctx, client_mutation_id, request).await?.map(SetAccountEnabledPayload))
     }
 
     /// Sets the alias of an account, or removes it. Composio's documentation:
@@ -140,7 +140,7 @@ impl AccountMutations {
     ) -> Option<Result<RenameAccountPayload, FieldError>> {
         let RenameAccountInput { client_mutation_id, id, alias } = input;
         let request = ActionRequest::Rename { id: id.0, alias };
-        Some(act(ctx, client_mutation_id, request).await?.map(RenameAccountPayload))
+        Some(run_action(ctx, client_mutation_id, request).await?.map(RenameAccountPayload))
     }
 
     /// Revokes the credentials of an account at the provider. The account remains, and must be reconnected. Composio's
@@ -153,7 +153,7 @@ impl AccountMutations {
     ) -> Option<Result<RevokeAccountPayload, FieldError>> {
         let RevokeAccountInput { client_mutation_id, id } = input;
         let request = ActionRequest::Revoke { id: id.0 };
-        Some(act(ctx, client_mutation_id, request).await?.map(RevokeAccountPayload))
+        Some(run_action(ctx, client_mutation_id, request).await?.map(RevokeAccountPayload))
     }
 
     /// Removes an account. Composio's documentation:
@@ -165,12 +165,12 @@ impl AccountMutations {
     ) -> Option<Result<RemoveAccountPayload, FieldError>> {
         let RemoveAccountInput { client_mutation_id, id, revoke_at_provider } = input;
         let request = ActionRequest::Remove { id: id.0, revoke: revoke_at_provider };
-        Some(act(ctx, client_mutation_id, request).await?.map(RemoveAccountPayload))
+        Some(run_action(ctx, client_mutation_id, request).await?.map(RemoveAccountPayload))
     }
 }
 
 /// Runs an action. An error that the user can correct becomes part of the payload. `None` if the operation is halted.
-async fn act(
+async fn run_action(
     ctx: &Context<'_>,
     client_mutation_id: Option<String>,
     request: ActionRequest,
@@ -178,7 +178,7 @@ async fn act(
     if is_halted(ctx) {
         return None;
     }
-    Some(match operation(ctx).act(request).await {
+    Some(match operation(ctx).run_action(request).await {
         Ok(result) => Ok(Payload { client_mutation_id, result, error: None }),
         Err(ActionError::User(error)) => Ok(Payload::refused(client_mutation_id, error)),
         Err(ActionError::Refused(refusal)) => Err(FieldError::Action(refusal)),

@@ -87,8 +87,8 @@ impl ConnectedAccountFilter {
             ids: self.ids.map(ids).transpose()?,
             toolkits: toolkits(self.toolkits)?,
             statuses: statuses(self.statuses)?,
-            user_ids: texts("userIds", self.user_ids)?,
-            auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
+            user_ids: filter_values("userIds", self.user_ids)?,
+            auth_config_ids: filter_values("authConfigIds", self.auth_config_ids)?,
             account_type: self.account_type.map(Into::into),
             ..Default::default()
         })
@@ -99,8 +99,8 @@ impl ProviderAccountFilter {
     pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
         Ok(AccountFilter {
             statuses: statuses(self.statuses)?,
-            user_ids: texts("userIds", self.user_ids)?,
-            auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
+            user_ids: filter_values("userIds", self.user_ids)?,
+            auth_config_ids: filter_values("authConfigIds", self.auth_config_ids)?,
             account_type: self.account_type.map(Into::into),
             ..Default::default()
         })
@@ -112,7 +112,7 @@ impl UserAccountFilter {
         Ok(AccountFilter {
             toolkits: toolkits(self.toolkits)?,
             statuses: statuses(self.statuses)?,
-            auth_config_ids: texts("authConfigIds", self.auth_config_ids)?,
+            auth_config_ids: filter_values("authConfigIds", self.auth_config_ids)?,
             account_type: self.account_type.map(Into::into),
             ..Default::default()
         })
@@ -124,7 +124,7 @@ impl AuthConfigAccountFilter {
         Ok(AccountFilter {
             toolkits: toolkits(self.toolkits)?,
             statuses: statuses(self.statuses)?,
-            user_ids: texts("userIds", self.user_ids)?,
+            user_ids: filter_values("userIds", self.user_ids)?,
             account_type: self.account_type.map(Into::into),
             ..Default::default()
         })
@@ -143,6 +143,9 @@ fn statuses(statuses: Option<Vec<ConnectedAccountStatus>>) -> Result<Option<Filt
     statuses.map(|statuses| status_values(statuses.into_iter().map(Into::into))).transpose()
 }
 
-fn texts(list: &str, values: Option<Vec<impl Into<String>>>) -> Result<Option<FilterValues>, BadInput> {
+fn filter_values(
+    list: &str,
+    values: Option<Vec<impl Into<String>>>,
+) -> Result<Option<FilterValues>, BadInput> {
     values.map(|values| FilterValues::new(list, values.into_iter().map(Into::into))).transpose()
 }

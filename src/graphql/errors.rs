@@ -37,7 +37,7 @@ pub enum FieldError {
     /// A toolkit has more providers in the workspace than the cost of the query assumes.
     TooManyProviders {
         /// Number of providers.
-        there: usize,
+        found: usize,
         /// `connections.toolkit_providers_max`.
         allowed: usize,
     },
@@ -70,10 +70,10 @@ impl fmt::Display for FieldError {
                 f,
                 "The response is larger than {allowed} bytes. Select fewer fields, or lower `first`."
             ),
-            Self::TooManyProviders { there, allowed } => write!(
+            Self::TooManyProviders { found, allowed } => write!(
                 f,
-                "The toolkit stands for {there} integrations of the workspace; {allowed} are listed here at most: \
-                 ask for `providers`, which has pages."
+                "The toolkit has {found} integrations of the workspace, but at most {allowed} are listed here. Query the \
+                 root field `providers`, which has pages."
             ),
         }
     }

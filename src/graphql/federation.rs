@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::federation_directives::{add_authorization, add_cache_tags};
 use super::schema;
-use super::sdl::{Tree, directive, text, texts};
+use super::sdl::{Tree, directive, string_list, text};
 use crate::loaders::settings::ConnectionSettings;
 
 /// `[federation]`
@@ -248,8 +248,8 @@ fn int(number: usize) -> i32 {
 fn page_size(default: usize) -> [(Name, Value); 4] {
     [
         (name!(assumedSize), Value::Int(int(default).into())),
-        (name!(slicingArguments), texts(["first", "last"])),
-        (name!(sizedFields), texts(["edges", "nodes"])),
+        (name!(slicingArguments), string_list(["first", "last"])),
+        (name!(sizedFields), string_list(["edges", "nodes"])),
         (name!(requireOneSlicingArgument), Value::Boolean(false)),
     ]
 }
@@ -259,7 +259,7 @@ fn link(tree: &mut Tree, version: FederationVersion) {
     let used: Vec<_> = tree.directives_used().iter().map(|name| format!("@{name}")).collect();
     let imported = used.iter().map(String::as_str).filter(|name| *name != "@deprecated");
     let url = format!("https://specs.apollo.dev/federation/v2.{}", version.minor);
-    let link = directive(name!(link), [(name!(url), text(&url)), (name!(import), texts(imported))]);
+    let link = directive(name!(link), [(name!(url), text(&url)), (name!(import), string_list(imported))]);
     let definitions = tree.definitions();
     // The root types have their default names, so the schema definition is omitted.
     definitions.retain(|definition| !matches!(definition, Definition::SchemaDefinition(_)));

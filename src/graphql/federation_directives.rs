@@ -1,15 +1,17 @@
 //! Directives of the federation schema for a router's cache and its authorization.
 //!
 //! [`add_cache_tags`] adds `@cacheTag`, by which cached data can be invalidated; [`add_authorization`] adds
-//! `@authenticated` and `@requiresScopes`. `federation` adds them where the linked version has them.
+//! `@authenticated` and `@requiresScopes`. The `federation` module calls each only if the federation version that the
+//! schema links with `@link` defines its directives.
 
 use apollo_compiler::ast::Value;
 use apollo_compiler::{Node, name};
 
-use super::sdl::{Tree, directive, text, texts};
+use super::sdl::{Tree, directive, string_list, text};
 
-/// The cache tags of entities. A tag may have a key only if all keys of its type have it.
-const TAGS_OF_ENTITIES: [(&str, &[&str]); 4] = [
+/// All entities with their cache tags. A tag may contain a key field, as in `{$key.id}`, only if every `@key` of the
+/// type includes that field.
+const ENTITIES: [(&str, &[&str]); 4] = [
     ("Provider", &["providers", "provider-{$key.id}"]),
     ("ConnectedAccount", &["accounts"]),
     ("Toolkit", &["toolkits"]),
@@ -36,7 +38,7 @@ const ADMIN_FIELDS: [(&str, &str); 1] = [("Mutation", "refresh")];
 /// Adds the tags of cached data.
 pub(super) fn add_cache_tags(tree: &mut Tree) {
     let tag = |format: &&str| directive(name!(cacheTag), [(name!(format), text(format))]);
-    for (name, formats) in TAGS_OF_ENTITIES {
+    for (name, formats) in ENTITIES {
         if let Some(object) = tree.object(name) {
             formats.iter().map(tag).for_each(|tag| object.directives.push(tag));
         }
@@ -48,10 +50,10 @@ pub(super) fn add_cache_tags(tree: &mut Tree) {
     }
 }
 
-/// Adds that every root field and entity requires an authenticated caller, and some the scope of an ADMIN.
+/// Marks all root fields and entities as `@authenticated`, and [`ADMIN_FIELDS`] as requiring the scope of an ADMIN.
 pub(super) fn add_authorization(tree: &mut Tree) {
     let authenticated = || directive(name!(authenticated), []);
-    for (name, _) in TAGS_OF_ENTITIES {
+    for (name, _) in ENTITIES {
         if let Some(object) = tree.object(name) {
             object.directives.push(authenticated());
         }
@@ -63,7 +65,7 @@ pub(super) fn add_authorization(tree: &mut Tree) {
     }
     for (object, name) in ADMIN_FIELDS {
         if let Some(field) = tree.field(object, name) {
-            let scopes = Value::List(vec![Node::new(texts([ADMIN_SCOPE]))]);
+            let scopes = Value::List(vec![Node::new(string_list([ADMIN_SCOPE]))]);
             field.directives.push(directive(name!(requiresScopes), [(name!(scopes), scopes)]));
         }
     }

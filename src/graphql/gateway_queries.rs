@@ -38,12 +38,12 @@ impl GatewayQueries {
     /// This schema as a subgraph of Apollo Federation.
     #[graphql(name = "_service", visible = false)]
     async fn service(&self, ctx: &Context<'_>) -> Service {
-        Service { sdl: operation(ctx).texts().federation().to_owned() }
+        Service { sdl: operation(ctx).printed_schemas().federation().to_owned() }
     }
 
     /// This schema with the directives by which a stitching gateway configures itself.
     #[graphql(name = "_sdl", visible = false)]
     async fn sdl<'c>(&self, ctx: &Context<'c>) -> &'c str {
-        operation(ctx).texts().stitching()
+        operation(ctx).printed_schemas().stitching()
     }
 }

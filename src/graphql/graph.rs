@@ -7,7 +7,7 @@ use async_graphql::{Request, Response};
 use futures_util::StreamExt as _;
 
 use super::federation::{self, FederationSettings};
-use super::graph_parts::{GraphParts, SchemaTexts};
+use super::graph_parts::{GraphParts, PrintedSchemas};
 use super::operation_context::OperationContext;
 use super::schema::{GraphSchema, schema};
 use super::stitching;
@@ -48,8 +48,8 @@ impl Graph {
         actions: AccountActions,
     ) -> Self {
         let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
-        let texts = schema_texts(federation, connections.clone());
-        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, texts })
+        let printed_schemas = printed_schemas(federation, connections.clone());
+        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, printed_schemas })
     }
 
     fn of(parts: GraphParts) -> Self {
@@ -87,9 +87,9 @@ impl Graph {
     ) -> Self {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let change_feeds = Arc::clone(&self.parts.change_feeds);
-        let texts = schema_texts(federation, connections.clone());
+        let printed_schemas = printed_schemas(federation, connections.clone());
         let actions = self.parts.actions.with_settings(actions);
-        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, texts })
+        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, printed_schemas })
             .measured_by(self.metrics())
     }
 
@@ -156,6 +156,6 @@ impl Graph {
 }
 
 /// The schema for other gateways, printed on first use.
-fn schema_texts(federation: FederationSettings, connections: ConnectionSettings) -> SchemaTexts {
-    SchemaTexts::new(move || federation::sdl(&federation, &connections), stitching::sdl)
+fn printed_schemas(federation: FederationSettings, connections: ConnectionSettings) -> PrintedSchemas {
+    PrintedSchemas::new(move || federation::sdl(&federation, &connections), stitching::sdl)
 }

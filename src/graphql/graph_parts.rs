@@ -15,19 +15,19 @@ pub(super) struct GraphParts {
     pub(super) change_feeds: Arc<ChangeFeeds>,
     pub(super) connections: ConnectionSettings,
     pub(super) actions: AccountActions,
-    pub(super) texts: SchemaTexts,
+    pub(super) printed_schemas: PrintedSchemas,
 }
 
 /// A text that is printed on first use.
 type LazyText = LazyLock<String, Box<dyn FnOnce() -> String + Send>>;
 
-/// Texts of the schema for gateways, which make it part of a larger graph.
-pub(super) struct SchemaTexts {
+/// The printed schemas for gateways, which make this graph part of a larger one.
+pub(super) struct PrintedSchemas {
     federation: LazyText,
     stitching: LazyText,
 }
 
-impl SchemaTexts {
+impl PrintedSchemas {
     pub(super) fn new(
         federation: impl FnOnce() -> String + Send + 'static,
         stitching: impl FnOnce() -> String + Send + 'static,

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::hash::Hash;
 
 use super::errors::FieldError;
-use super::graph_parts::{GraphParts, SchemaTexts};
+use super::graph_parts::{GraphParts, PrintedSchemas};
 use crate::domain::accounts::SharedAccount;
 use crate::domain::actions::Action;
 use crate::domain::caller::Caller;
@@ -73,8 +73,8 @@ impl OperationContext {
     }
 
     /// Returns the printed schemas.
-    pub(super) fn texts(&self) -> &SchemaTexts {
-        &self.parts.texts
+    pub(super) fn printed_schemas(&self) -> &PrintedSchemas {
+        &self.parts.printed_schemas
     }
 
     pub(super) fn loader(&self) -> &OperationLoader {
@@ -87,8 +87,9 @@ impl OperationContext {
         if ids <= max {
             return Ok(());
         }
-        let message =
-            format!("`{name}` holds {ids} values; it takes {max}: ask for the others in another field.");
+        let message = format!(
+            "`{name}` holds {ids} values, but at most {max} are allowed: request the others in another field."
+        );
         Err(BadInput::new(BadInputReason::TooManyIds, message))
     }
 
@@ -126,7 +127,7 @@ impl OperationContext {
     }
 
     /// Runs an action on an account.
-    pub(super) async fn act(&self, request: ActionRequest) -> Result<ActionResult, ActionError> {
+    pub(super) async fn run_action(&self, request: ActionRequest) -> Result<ActionResult, ActionError> {
         let context = ActionContext {
             sources: Arc::clone(&self.parts.sources),
             caller: self.caller.clone(),

@@ -163,6 +163,6 @@ pub(super) fn text(value: &str) -> Value {
 }
 
 /// Creates an argument that is a list of strings.
-pub(super) fn texts<'v>(values: impl IntoIterator<Item = &'v str>) -> Value {
+pub(super) fn string_list<'v>(values: impl IntoIterator<Item = &'v str>) -> Value {
     Value::List(values.into_iter().map(|value| Node::new(text(value))).collect())
 }

@@ -25,7 +25,7 @@ impl Toolkit {
     fn as_parent(&self) -> Result<Parent, BadInput> {
         let unusable = |_| {
             let message = "Composio cannot list the accounts of this toolkit: its slug is blank, longer than 256 bytes, \
-                or has a comma or a control character. Select the accounts without this toolkit.";
+                or has a comma or a control character. Query the root field `connectedAccounts` without a filter by toolkit.";
             BadInput::new(BadInputReason::BadSlug, message)
         };
         Parent::toolkits([&self.0]).map_err(unusable)
@@ -65,7 +65,7 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
         matching.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
     match operation.connection_settings().toolkit_providers_max {
         allowed if providers.len() > allowed => {
-            Err(FieldError::TooManyProviders { there: providers.len(), allowed })
+            Err(FieldError::TooManyProviders { found: providers.len(), allowed })
         }
         _ => Ok(providers),
     }
@@ -86,7 +86,8 @@ object_type! {
             self.text(ctx, |details| details.name.as_deref()).await
         }
 
-        /// The https URL of the logo at Composio. A page needs its origin in its content security policy.
+        /// The https URL of the logo at Composio. A page that shows the logo must allow the logo's origin in its
+        /// Content-Security-Policy.
         async fn logo_url(&self, ctx: &Context<'_>) -> Option<Result<String, FieldError>> {
             self.text(ctx, |details| details.logo_url.as_deref()).await
         }
@@ -116,7 +117,8 @@ object_type! {
             before: Option<String>,
             first: Option<i32>,
             last: Option<i32>,
-            // A filter without toolkits: the parent determines them, as it does below a provider.
+            // The filter has no `toolkits`, because the parent is the toolkit. `Provider.connectedAccounts` has the
+            // same filter type for the same reason: its parent determines the toolkits, too.
             filter: Option<ProviderAccountFilter>,
             #[graphql(default_with = "Some(ConnectedAccountOrder::default())")] order_by: Option<
                 ConnectedAccountOrder,

@@ -94,25 +94,24 @@ impl MultiParentRead<'_> {
 
     async fn run(&self, parents: BTreeSet<Parent>) -> Slices {
         let mut slices = Slices::new();
-        let (joinable, mut alone): (Vec<_>, Vec<_>) =
+        let (mut short, mut separate): (Vec<_>, Vec<_>) =
             parents.into_iter().partition(|parent| self.is_joinable(parent));
-        let mut short = joinable;
         for _ in 0..JOINED_ROUNDS {
             if short.len() < 2 || !self.can_split_rows(&short) {
                 break;
             }
             short = self.read_joined(short, &mut slices).await;
         }
-        alone.append(&mut short);
-        let answered = stream::iter(alone).map(|parent| {
-            let answer = async move {
+        separate.append(&mut short);
+        let reads = stream::iter(separate).map(|parent| {
+            let read = async move {
                 let slice = self.lists.slice(self.list(&parent), &self.query.page).await;
                 (parent, slice.map(Arc::new))
             };
             // Boxed: the stream moves its futures several times.
-            answer.boxed()
+            read.boxed()
         });
-        slices.extend(answered.buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
+        slices.extend(reads.buffer_unordered(CALLS_AT_ONCE).collect::<Vec<_>>().await);
         slices
     }
 
@@ -168,8 +167,8 @@ impl MultiParentRead<'_> {
                     None => short.push(parent.clone()),
                 }
             }
-            let answered = group.len() - (short.len() - short_before);
-            self.reader.stats.record_saved_by_batching(answered.saturating_sub(1));
+            let completed = group.len() - (short.len() - short_before);
+            self.reader.stats.record_saved_by_batching(completed.saturating_sub(1));
         }
         short
     }
@@ -194,7 +193,7 @@ impl MultiParentRead<'_> {
             return None;
         }
         // The index within the parent's own rows is the index in the parent's own list: both begin with the same rows.
-        let (mut ties, mut seen) = (TieRun::at_the_beginning(), 0);
+        let (mut ties, mut seen) = (TieRun::from_start(), 0);
         let is_ordered = scan.is_page_ordered(page);
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;

@@ -152,10 +152,10 @@ impl CredentialOwnership {
         // Probes with the scan's own account type. Otherwise an ignored user filter could go unnoticed: the known
         // account might be excluded by its type.
         let account_type = scan.key.filter.account_type;
-        let alone = AccountFilter { user_ids: Some(user), account_type, ..AccountFilter::default() };
-        let with_account = AccountFilter { ids: Some(known), ..alone.clone() };
+        let by_user = AccountFilter { user_ids: Some(user), account_type, ..AccountFilter::default() };
+        let with_account = AccountFilter { ids: Some(known), ..by_user.clone() };
         let mut is_passed = true;
-        for filter in [alone, with_account] {
+        for filter in [by_user, with_account] {
             let credential = &scan.reader.credential;
             let order = AccountOrder::NEWEST_FIRST;
             let found = client.fetch_page(credential, &filter, order, None, 1, purpose).await?;

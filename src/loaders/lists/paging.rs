@@ -135,7 +135,7 @@ impl ScanReader<'_> {
         let initial_state = || ForwardState {
             tracker: anchor.map(track),
             bound: self.bound.map(track),
-            ties: anchor.map_or_else(TieRun::at_the_beginning, TieRun::behind),
+            ties: anchor.map_or_else(TieRun::from_start, TieRun::after),
             seen: anchor.map_or(0, |cursor| cursor.seen),
             run: ScanRun::empty(),
             has_unread: false,
@@ -290,8 +290,8 @@ impl ScanReader<'_> {
             tracker: CursorTracker::new(cursor, self.scan_direction),
             bound: self.bound.map(|cursor| CursorTracker::new(cursor, self.scan_direction)),
             ties: match is_from_start {
-                true => TieRun::at_the_beginning(),
-                false => TieRun::in_the_midst(),
+                true => TieRun::from_start(),
+                false => TieRun::from_middle(),
             },
             preceding: PrecedingRows { is_from_start, ..Default::default() },
             seen: 0,

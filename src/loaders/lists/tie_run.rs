@@ -39,17 +39,17 @@ impl RecentRow {
 
 impl TieRun {
     /// Starts at the beginning of a scan.
-    pub(crate) const fn at_the_beginning() -> Self {
+    pub(crate) const fn from_start() -> Self {
         Self { micros: None, ties: Ties::NONE, recent: VecDeque::new(), is_last_of_run: false }
     }
 
     /// Starts in the middle of a scan, where the preceding rows are unknown.
-    pub(crate) const fn in_the_midst() -> Self {
+    pub(crate) const fn from_middle() -> Self {
         Self { micros: None, ties: Ties::UNKNOWN, recent: VecDeque::new(), is_last_of_run: false }
     }
 
-    /// Starts after a cursor's item.
-    pub(crate) fn behind(cursor: &Cursor) -> Self {
+    /// Starts after a cursor's item, whose ties the cursor contains.
+    pub(crate) fn after(cursor: &Cursor) -> Self {
         let mut ties = cursor.ties.clone();
         ties.push(&cursor.id);
         ties.is_whole &= cursor.order_micros.is_some();
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn an_earlier_timestamp_does_not_end_the_run() {
-        let mut run = TieRun::at_the_beginning();
+        let mut run = TieRun::from_start();
         let mut step = |id: &str, micros, is_past| {
             let ties = run.step(id, Some(micros), is_past);
             (ties.len(), ties.is_whole)

@@ -275,7 +275,7 @@ async fn more_representations_than_the_limit_are_refused() {
     assert_eq!(error["extensions"]["reason"], "TOO_MANY_IDS");
     assert_eq!(
         error["message"],
-        "`representations` holds 1001 values; it takes 1000: ask for the others in another field."
+        "`representations` holds 1001 values, but at most 1000 are allowed: request the others in another field."
     );
 }
 

@@ -371,8 +371,9 @@ async fn more_ids_than_the_limit_are_refused() {
         ("toolkitsBySlugs", "[String!]!", "slugs"),
     ] {
         let query = format!("query ($ids: {kind}) {{ {root}({name}: $ids) {{ id }} }}");
-        let message =
-            format!("`{name}` holds 1001 values; it takes 1000: ask for the others in another field.");
+        let message = format!(
+            "`{name}` holds 1001 values, but at most 1000 are allowed: request the others in another field."
+        );
         assert_refused(&query, json!({ "ids": vec!["ca_1"; 1_001] }), "TOO_MANY_IDS", &message).await;
     }
 }

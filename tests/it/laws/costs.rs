@@ -229,8 +229,8 @@ async fn toolkit_with_too_many_integrations_is_refused_at_its_path() {
     assert_eq!(
         error["message"],
         format!(
-            "The toolkit stands for {} integrations of the workspace; {TOOLKIT_PROVIDERS_MAX} are listed here at most: ask for \
-             `providers`, which has pages.",
+            "The toolkit has {} integrations of the workspace, but at most {TOOLKIT_PROVIDERS_MAX} are listed here. Query the \
+             root field `providers`, which has pages.",
             TOOLKIT_PROVIDERS_MAX + 1
         )
     );
