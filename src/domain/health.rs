@@ -1,9 +1,10 @@
 //! Health of integrations and accounts: one state, the reasons for it, and whether it needs attention.
 //!
 //! [`HealthRules`] is the entry point. [`PROVIDERS`] and [`ACCOUNTS`] are tables from the statuses of both upstreams to
-//! health states; the rules add the ages. Each object is evaluated from its own upstream alone, so the evaluation needs
-//! no call. Rejected: one state from both upstreams. It would read both for every row, and blame a provider for
-//! accounts that do not belong to the workspace.
+//! health states. [`HealthRules`] then considers age: an account that is pending for too long, a sync that is too old.
+//! Each object is evaluated from its own upstream alone, so the evaluation needs no call. Rejected: one state from both
+//! upstreams. It would need calls to both upstreams for every object of a list, and would blame a provider for accounts
+//! that do not belong to the workspace.
 //!
 //! `docs/health.md` lists every case of the tables; a test writes it.
 
@@ -59,7 +60,8 @@ pub enum HealthReasonCode {
     Abandoned,
     /// Its last successful sync is too long ago.
     SyncStale,
-    /// The two upstreams contradict each other.
+    /// The two upstreams contradict each other. The tables do not contain it: the field `Provider.disagreement`
+    /// compares both upstreams.
     Disagreement,
     /// The upstream returned a status that this version does not know.
     UnknownStatus,
@@ -117,7 +119,8 @@ pub struct HealthReason {
     pub code: HealthReasonCode,
     /// The upstream that it comes from.
     pub source: UpstreamName,
-    /// The start time, if the upstream returned one.
+    /// The time since which the reason applies, as far as the upstream returns it: for an account, usually its last
+    /// update. For [`HealthReasonCode::SyncStale`], the last successful sync.
     pub since: Option<Timestamp>,
 }
 
@@ -191,7 +194,7 @@ fn is_pending(status: AccountStatus) -> bool {
     matches!(status, AccountStatus::Initializing | AccountStatus::Initiated)
 }
 
-/// The ages that change a verdict.
+/// The age limits after which a verdict changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HealthRules {
     /// The time after which a pending account counts as abandoned.

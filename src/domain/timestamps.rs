@@ -1,8 +1,9 @@
 //! Timestamps as text: RFC 3339 in UTC, the only form that upstreams are known to send and the only one that is
 //! returned.
 //!
-//! Each row has several, and jiff's parser and printer, which know many more forms, take about ten times as long. Other
-//! forms are left to them, so the result is the same.
+//! A response has several timestamps in each row, so this form is parsed and written here: jiff's parser and printer,
+//! which know many more forms, take about ten times as long. Every other form goes to jiff, so results are always the
+//! same as jiff's.
 
 use std::io::Write as _;
 
@@ -28,23 +29,23 @@ fn parse_utc(text: &[u8]) -> Option<Timestamp> {
         [b'.', digits @ .., b'Z'] if (1..=9).contains(&digits.len()) => digits,
         _ => return None,
     };
-    let nanoseconds = number(fraction)? * 10_i32.pow(9 - u32::try_from(fraction.len()).ok()?);
-    let year = i16::try_from(number(&[*y1, *y2, *y3, *y4])?).ok()?;
-    let two = |tens: &u8, ones: &u8| i8::try_from(number(&[*tens, *ones])?).ok();
+    let nanoseconds = parse_digits(fraction)? * 10_i32.pow(9 - u32::try_from(fraction.len()).ok()?);
+    let year = i16::try_from(parse_digits(&[*y1, *y2, *y3, *y4])?).ok()?;
+    let two = |tens: &u8, ones: &u8| i8::try_from(parse_digits(&[*tens, *ones])?).ok();
     let (month, day) = (two(m1, m2)?, two(d1, d2)?);
     let (hour, minute, second) = (two(h1, h2)?, two(n1, n2)?, two(s1, s2)?);
     let time = DateTime::new(year, month, day, hour, minute, second, nanoseconds).ok()?;
     Offset::UTC.to_timestamp(time).ok()
 }
 
-/// The number of at most nine decimal digits.
-fn number(digits: &[u8]) -> Option<i32> {
+/// Returns the value of at most nine decimal digits.
+fn parse_digits(digits: &[u8]) -> Option<i32> {
     digits
         .iter()
-        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i32::from(digit - b'0')))
+        .try_fold(0, |value, digit| digit.is_ascii_digit().then(|| value * 10 + i32::from(digit - b'0')))
 }
 
-/// Appends a timestamp to a text, as its `Display`.
+/// Appends a timestamp to a text, exactly as its `Display` would write it.
 pub fn write(at: Timestamp, text: &mut Vec<u8>) {
     let time = Offset::UTC.to_datetime(at);
     let Ok(year) = u32::try_from(time.year()) else {
@@ -52,7 +53,7 @@ pub fn write(at: Timestamp, text: &mut Vec<u8>) {
         let _ = write!(text, "{at}");
         return;
     };
-    digits(year, 4, text);
+    write_digits(year, 4, text);
     let parts = [
         (b'-', time.month()),
         (b'-', time.day()),
@@ -62,11 +63,11 @@ pub fn write(at: Timestamp, text: &mut Vec<u8>) {
     ];
     for (separator, part) in parts {
         text.push(separator);
-        digits(u32::from(part.unsigned_abs()), 2, text);
+        write_digits(u32::from(part.unsigned_abs()), 2, text);
     }
     if time.subsec_nanosecond() != 0 {
         text.push(b'.');
-        digits(time.subsec_nanosecond().unsigned_abs(), 9, text);
+        write_digits(time.subsec_nanosecond().unsigned_abs(), 9, text);
         while text.last() == Some(&b'0') {
             text.pop();
         }
@@ -74,8 +75,8 @@ pub fn write(at: Timestamp, text: &mut Vec<u8>) {
     text.push(b'Z');
 }
 
-/// Appends the last digits of a number.
-fn digits(number: u32, count: u32, text: &mut Vec<u8>) {
+/// Appends the last `count` digits of a number, with leading zeros.
+fn write_digits(number: u32, count: u32, text: &mut Vec<u8>) {
     text.extend(
         (0..count)
             .rev()

@@ -101,18 +101,18 @@ mod tests {
             toolkits in prop::option::of(prop::collection::vec("[a-c]", 0..3)),
         ) {
             let view = View::of(&Role::Member(MemberId::new(&id).unwrap()));
-            let asked = AccountFilter {
+            let requested = AccountFilter {
                 user_ids: values(users.clone()), toolkits: values(toolkits), ..AccountFilter::default()
             };
-            let narrowed = view.narrow(asked.clone());
-            let users_asked: Vec<&str> = narrowed.user_ids.as_ref().unwrap().iter().collect();
+            let narrowed = view.narrow(requested.clone());
+            let users_requested: Vec<&str> = narrowed.user_ids.as_ref().unwrap().iter().collect();
             let is_among = users.is_none_or(|users| users.contains(&id));
-            prop_assert_eq!(users_asked, if is_among { vec![id.as_str()] } else { vec![] });
+            prop_assert_eq!(users_requested, if is_among { vec![id.as_str()] } else { vec![] });
             prop_assert!(is_among || narrowed.matches_nothing());
             // Narrowing twice changes nothing further, and no other field changes.
             prop_assert_eq!(view.narrow(narrowed.clone()), narrowed.clone());
-            prop_assert_eq!(AccountFilter { user_ids: asked.user_ids.clone(), ..narrowed }, asked.clone());
-            prop_assert_eq!(View::FULL.narrow(asked.clone()), asked);
+            prop_assert_eq!(AccountFilter { user_ids: requested.user_ids.clone(), ..narrowed }, requested.clone());
+            prop_assert_eq!(View::FULL.narrow(requested.clone()), requested);
         }
     }
 

@@ -1,8 +1,9 @@
 //! The socket of a connection. It reports all reads and writes to [`ConnectionActivity`].
 //!
 //! It also replaces the HTTP library's response to a head that is too large, 431, by 414 (RFC 9110, 15.5.15) if the
-//! request line does not end within the limit. Only the library knows where a head starts, so only its response is
-//! replaced: bytes after a request that was refused early can be the rest of its body, and are no request line.
+//! request line does not end within the limit. The socket does not decide itself that a line is too long,
+//! because only the library knows where a head starts: after an early refusal, the following bytes can be the rest of
+//! the body.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -21,9 +22,9 @@ const URI_TOO_LONG_RESPONSE: &[u8] =
 /// The beginning of the HTTP library's response to a head that is too large.
 const HEAD_TOO_LARGE_BEGIN: &[u8] = b"HTTP/1.1 431 ";
 
-/// The size of reads while a line reaches the limit of a head. The library refuses a head of that limit or more, and
-/// the shortest request line has 16 bytes. So if a later line of the head is the long one, fewer bytes than the limit
-/// have arrived of it.
+/// The size of reads when a line is close to the head limit. Only a request line can then reach the limit: before a
+/// later line of the head is that long, the head is over the limit, because the shortest request line has 16 bytes
+/// itself. So `line_bytes` alone shows which line was too long when the library refuses the head.
 const SMALL_READ_BYTES: usize = 16;
 
 /// A tracked socket. It owns the connection's permit, so that an upgraded WebSocket keeps the permit.
@@ -37,9 +38,9 @@ pub(crate) struct Socket<S> {
     head_limit_bytes: usize,
     /// Bytes since the last line break.
     line_bytes: usize,
-    /// Whether everything that was written is flushed, so that the next write begins a response if none is active.
+    /// Whether everything written so far is flushed. If so, and no request is active, the next write begins a response.
     is_flushed: bool,
-    /// Bytes of [`URI_TOO_LONG_RESPONSE`] that are not sent; `None` if it is not the response.
+    /// The part of [`URI_TOO_LONG_RESPONSE`] still to be sent; `None` if the library's own responses are sent.
     refusal: Option<&'static [u8]>,
     _permit: OwnedSemaphorePermit,
 }
@@ -75,6 +76,7 @@ impl<S> Socket<S> {
     /// The maximum size of the next read.
     fn read_max(&self) -> usize {
         match self.head_limit_bytes.saturating_sub(self.line_bytes) {
+            // Past the limit. It is not a head any more, or the library refuses it.
             0 => usize::MAX,
             left => left.saturating_sub(SMALL_READ_BYTES).max(SMALL_READ_BYTES),
         }
@@ -90,7 +92,9 @@ impl<S> Socket<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Socket<S> {
-    /// Sends the refusal in place of the library's, if it is due.
+    /// Sends [`URI_TOO_LONG_RESPONSE`] in place of the library's refusal, which `bytes` begins. Returns `None` if the
+    /// library's bytes are to be written as they are. Once a refusal has begun, everything that the library writes is
+    /// discarded and reported as written.
     fn poll_refuse(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<()>>> {
         if self.refusal.is_none() && self.refuses_request_line(bytes) {
             self.refusal = Some(URI_TOO_LONG_RESPONSE);
@@ -142,9 +146,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
                 return read;
             }
         }
-        // The HTTP library drops a request when it reads the end of input. It also reads ahead before it starts the
-        // handler of a request that it has parsed. So the first read of the end only wakes it again, and `defers_end`
-        // then knows of the request.
+        // The HTTP library drops a request when it reads the end of input. It may read the end before it has started
+        // the handler of a request that it has parsed. The first read of the end therefore returns `Pending` and wakes
+        // the task at once: the library then starts the handler, and at the second read `defers_end` knows of the
+        // request.
         if !self.has_woken_at_end {
             self.has_woken_at_end = true;
             context.waker().wake_by_ref();

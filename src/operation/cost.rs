@@ -23,7 +23,7 @@ use apollo_compiler::{ExecutableDocument, Name, Node, Schema};
 use async_graphql::{Value, Variables};
 use serde::Serialize;
 
-use self::argument::{Argument, whole};
+use self::argument::{Argument, rounded_up};
 use self::calls::Calls;
 use self::lengths::Lengths;
 use self::representations::Representations;
@@ -86,7 +86,7 @@ impl CostModel {
         };
         let root = Parents { count: 1.0, page: None, entities: None, is_root: true };
         let complexity = visitor.selections(&operation.selection_set, &root);
-        let cost = OperationCost { complexity: whole(complexity), upstream_calls: visitor.calls.sum() };
+        let cost = OperationCost { complexity: rounded_up(complexity), upstream_calls: visitor.calls.sum() };
         let CostVisitor { largest_by_complexity, largest_by_calls, .. } = visitor;
         CostBreakdown { cost, largest_by_complexity, largest_by_calls }
     }
@@ -138,7 +138,7 @@ impl<'a> CostVisitor<'a> {
                     }
                     let field_cost = self.field(field, parents);
                     if parents.is_root {
-                        keep_largest(&mut self.largest_by_complexity, field, whole(field_cost));
+                        keep_largest(&mut self.largest_by_complexity, field, rounded_up(field_cost));
                     }
                     field_cost
                 }
@@ -242,12 +242,12 @@ impl<'a> CostVisitor<'a> {
             Literal::Null => Argument::None,
             Literal::Int(number) => Argument::number(number.try_to_f64().ok()),
             Literal::List(items) => Argument::Items(items.len()),
-            Literal::Boolean(value) => Argument::Is(*value),
+            Literal::Boolean(value) => Argument::Boolean(*value),
             Literal::Variable(name) => match self.variables.get(name.as_str()) {
                 None | Some(Value::Null) => Argument::None,
                 Some(Value::Number(number)) => Argument::number(number.as_f64()),
                 Some(Value::List(items)) => Argument::Items(items.len()),
-                Some(Value::Boolean(value)) => Argument::Is(*value),
+                Some(Value::Boolean(value)) => Argument::Boolean(*value),
                 Some(_) => Argument::Other,
             },
             _ => Argument::Other,
@@ -259,8 +259,8 @@ impl<'a> CostVisitor<'a> {
         directives.iter().all(|directive| {
             let condition = directive.specified_argument_by_name("if").map(|value| self.value(value));
             match (directive.name.as_str(), condition) {
-                ("skip", Some(Argument::Is(value))) => !value,
-                ("include", Some(Argument::Is(value))) => value,
+                ("skip", Some(Argument::Boolean(value))) => !value,
+                ("include", Some(Argument::Boolean(value))) => value,
                 _ => true,
             }
         })

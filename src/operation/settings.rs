@@ -1,4 +1,4 @@
-//! Settings of operations: limits on their size, and documents that clients can name.
+//! Settings of operations: limits on their size, and documents that clients refer to by a hash or an id.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct LimitSettings {
     pub operation_timeout_ms: u64,
     /// The maximum total complexity of concurrent operations, over all callers.
     pub complexity_at_once: u32,
-    /// The maximum wait for a permit while the total complexity is reached, in milliseconds.
+    /// The maximum time that an operation waits while running operations use up `complexity_at_once`, in milliseconds.
     pub wait_ms: u64,
     /// Whether introspection is allowed.
     pub introspection: bool,
@@ -56,13 +56,13 @@ impl LimitSettings {
         Duration::from_millis(self.operation_timeout_ms)
     }
 
-    /// Returns the maximum wait for a permit.
+    /// Returns the maximum time that an operation waits before its execution.
     pub(crate) fn wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }
 }
 
-/// `[documents]`: documents that clients name instead of sending them.
+/// `[documents]`: documents that clients refer to by a hash or an id instead of sending them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentSettings {

@@ -120,10 +120,10 @@ mod tests {
 
     #[test]
     fn too_many_accounts_are_refused() {
-        let asked = |number: &str| Line::try_parse_from(["sandbox", "--accounts", number]);
-        assert_eq!(asked("1000000").map(|line| line.settings.accounts).ok(), Some(1_000_000));
+        let parse = |number: &str| Line::try_parse_from(["sandbox", "--accounts", number]);
+        assert_eq!(parse("1000000").map(|line| line.settings.accounts).ok(), Some(1_000_000));
         for number in ["1000001", "99999999999999999999", "few"] {
-            let refused = asked(number).err().map(|error| error.to_string()).unwrap_or_default();
+            let refused = parse(number).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(refused.contains("must be 0 to 1000000"), "{refused}");
         }
     }

@@ -1,8 +1,9 @@
-//! Logs responses with unreadable parts. An upstream that has changed its format does so in each response, so one line
-//! per response would flood the log.
+//! Logs responses with unreadable parts or with rows that the request did not match. An upstream that has changed its
+//! format does so in each response, so one line per response would flood the log.
 //!
-//! One line per minute for each set of broken rules states the counts of one response and the first location.
-//! The other locations are logged at `debug`, and clients receive them in `extensions.switchboard.problems`.
+//! At most once a minute for each set of broken rules, a warning states the counts of one response and the first
+//! location. The first [`LOCATIONS_MAX`] locations of every response are logged at `debug`. Clients receive the
+//! locations in `extensions.switchboard.problems`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -23,7 +24,8 @@ const LOCATIONS_MAX: usize = 10;
 pub(super) struct ProblemLog(Mutex<BTreeMap<Vec<ProblemRule>, Instant>>);
 
 impl ProblemLog {
-    /// Logs the problems of a response, unless it has none or the same rules were logged moments ago.
+    /// Logs the problems of a response; the warning only if none about the same rules was written within
+    /// [`LOG_INTERVAL`].
     pub(super) fn log(&self, problems: &Problems) {
         let rules: Vec<ProblemRule> = problems.counts().map(|(rule, _)| rule).collect();
         if rules.is_empty() {
@@ -41,7 +43,7 @@ impl ProblemLog {
                 problems = counts.collect::<Vec<_>>().join(", "),
                 rows_left_out = problems.rows_left_out(),
                 first = problems.located().next().map(|(path, ..)| path),
-                "response has unreadable or unrequested parts"
+                "response has unreadable parts or rows that do not match the request"
             );
         }
     }

@@ -64,7 +64,7 @@ impl TokenSettings {
         bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidTokenEntry::Hash)
     }
 
-    /// Returns the token's own limits over time.
+    /// Returns the token's own rate limits.
     #[must_use]
     pub fn rate_limits(&self) -> RateLimits {
         RateLimits {

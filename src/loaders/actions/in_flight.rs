@@ -1,7 +1,8 @@
 //! One write at a time for each account: within this replica by a set, between replicas by a lease in the shared store.
 //!
-//! The lease is extended while the write runs. If the store is unreachable, only writes of this replica are serialized.
-//! Composio then decides between concurrent writes, as it does for writes of other programs.
+//! A second write is refused; it does not wait. The lease is extended while the write runs. If the store is
+//! unreachable, only writes of this replica exclude each other. Concurrent writes of other replicas then both reach
+//! Composio, as writes of other programs do.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,37 +13,44 @@ use crate::loaders::cache::shared::seal::Seal;
 use crate::replicas::Replicas;
 use crate::replicas::lease::{Lease, LeaseAttempt};
 
-/// The object of a write: an account of a project, or the user and auth config of a new account.
-type Subject = (Fingerprint<Composio>, Box<str>);
+/// The target of a write: the fingerprint of the credential, which stands for the project, and the account's id. A new
+/// account has none yet, so its auth config and user stand for it.
+type Target = (Fingerprint<Composio>, Box<str>);
 
-/// The subjects of writes in flight.
+/// The targets of writes in flight.
 pub(super) struct InFlight {
-    subjects: Arc<Mutex<HashSet<Subject>>>,
+    targets: Arc<Mutex<HashSet<Target>>>,
     replicas: Option<Replicas>,
 }
 
-/// Exclusive right to write to one subject.
+/// Exclusive right to write to one target.
 pub(super) struct WritePermit {
-    subjects: Arc<Mutex<HashSet<Subject>>>,
-    subject: Subject,
+    targets: Arc<Mutex<HashSet<Target>>>,
+    target: Target,
     lease: Option<Lease>,
 }
 
 impl InFlight {
     pub(super) fn new(replicas: Option<Replicas>) -> Self {
-        Self { subjects: Arc::default(), replicas }
+        Self { targets: Arc::default(), replicas }
     }
 
-    /// Acquires the right to write; `None` if a write is in flight, here or on another replica.
-    pub(super) async fn acquire(&self, credential: &Credential<Composio>, name: &str) -> Option<WritePermit> {
-        let subject = (credential.fingerprint(), Box::from(name));
-        if !lock(&self.subjects).insert(subject.clone()) {
+    /// Acquires the right to write to a target; `None` if a write to it is in flight, here or on another replica.
+    pub(super) async fn acquire(
+        &self,
+        credential: &Credential<Composio>,
+        target: &str,
+    ) -> Option<WritePermit> {
+        let fingerprint = credential.fingerprint();
+        let key: Target = (fingerprint, Box::from(target));
+        if !lock(&self.targets).insert(key.clone()) {
             return None;
         }
-        let mut permit = WritePermit { subjects: Arc::clone(&self.subjects), subject, lease: None };
+        let mut permit = WritePermit { targets: Arc::clone(&self.targets), target: key, lease: None };
         if let Some(replicas) = &self.replicas {
-            let seal = Seal::of(&replicas.settings().key_prefix, &credential.fingerprint());
-            match replicas.acquire_lease(seal.key("action", name)).await {
+            // The lease's key in the store is a keyed hash, so that it does not reveal the user.
+            let lease_key = Seal::of(&replicas.settings().key_prefix, &fingerprint).key("action", target);
+            match replicas.acquire_lease(lease_key).await {
                 LeaseAttempt::Acquired(lease) => permit.lease = Some(lease),
                 LeaseAttempt::Taken => return None,
                 LeaseAttempt::Unavailable => {}
@@ -64,10 +72,10 @@ impl WritePermit {
 
 impl Drop for WritePermit {
     fn drop(&mut self) {
-        lock(&self.subjects).remove(&self.subject);
+        lock(&self.targets).remove(&self.target);
     }
 }
 
-fn lock(subjects: &Mutex<HashSet<Subject>>) -> std::sync::MutexGuard<'_, HashSet<Subject>> {
-    subjects.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(targets: &Mutex<HashSet<Target>>) -> std::sync::MutexGuard<'_, HashSet<Target>> {
+    targets.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -214,8 +214,8 @@ impl Write<'_> {
         }
     }
 
-    async fn permit(&self, subject: &str) -> Result<WritePermit, ActionError> {
-        let permit = self.actions.state.in_flight.acquire(&self.reader.credential, subject).await;
+    async fn permit(&self, target: &str) -> Result<WritePermit, ActionError> {
+        let permit = self.actions.state.in_flight.acquire(&self.reader.credential, target).await;
         permit.ok_or_else(|| in_progress().into())
     }
 

@@ -69,7 +69,7 @@ pub enum ActionError {
     User(UserError),
     /// It is not allowed.
     Refused(ActionRefusal),
-    /// Composio could not be reached, or did not accept the call.
+    /// The call failed: Composio could not be reached, or did not accept the API key or the rate of calls.
     Upstream(UpstreamError),
 }
 

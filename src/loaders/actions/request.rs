@@ -158,7 +158,7 @@ impl LinkOptions {
             self.callback_url = Some(settings.callback_origins.check(text)?.into());
         }
         match (view.member(), &self.user_id) {
-            (Some(member), Some(asked)) if asked != member.as_str() => {
+            (Some(member), Some(requested)) if requested != member.as_str() => {
                 return Err(UserError::new(
                     UserErrorCode::UserNotAllowed,
                     "userId",
@@ -166,7 +166,7 @@ impl LinkOptions {
                 ));
             }
             (Some(member), _) => self.user_id = Some(member.as_str().to_owned()),
-            (None, Some(asked)) if MemberId::new(asked).is_err() => {
+            (None, Some(requested)) if MemberId::new(requested).is_err() => {
                 return Err(UserError::new(
                     UserErrorCode::InvalidUserId,
                     "userId",

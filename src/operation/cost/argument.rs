@@ -10,7 +10,7 @@ pub(super) enum Argument {
     Number(f64),
     /// A list of this many items.
     Items(usize),
-    Is(bool),
+    Boolean(bool),
     Other,
 }
 
@@ -22,12 +22,12 @@ impl Argument {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "lengths lie far below 2^52")]
-pub(super) fn count(number: usize) -> f64 {
+pub(super) fn to_f64(number: usize) -> f64 {
     number as f64
 }
 
 /// Rounds a cost up.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast saturates, as is meant")]
-pub(super) fn whole(number: f64) -> u64 {
+pub(super) fn rounded_up(number: f64) -> u64 {
     number.ceil() as u64
 }

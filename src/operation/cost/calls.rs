@@ -17,7 +17,7 @@
 use apollo_compiler::Name;
 use apollo_compiler::executable::{Field, Selection, SelectionSet};
 
-use super::argument::{count, whole};
+use super::argument::{rounded_up, to_f64};
 use super::representations::Representations;
 use crate::loaders::settings::ListSettings;
 use crate::loaders::stats::USER_QUESTIONS_MAX;
@@ -79,10 +79,12 @@ impl<'a> Calls<'a> {
             | "RenameAccountPayload"
             | "RevokeAccountPayload"
             | "RemoveAccountPayload" => {
-                self.others = self.others.saturating_add(whole(objects).saturating_mul(5))
+                self.others = self.others.saturating_add(rounded_up(objects).saturating_mul(5))
             }
             // Both upstreams are read again, each with one call.
-            "RefreshPayload" => self.others = self.others.saturating_add(whole(objects).saturating_mul(2)),
+            "RefreshPayload" => {
+                self.others = self.others.saturating_add(rounded_up(objects).saturating_mul(2))
+            }
             "Node" => {
                 self.are_providers_read = true;
                 self.by_ids(objects);
@@ -99,17 +101,17 @@ impl<'a> Calls<'a> {
 
     /// Counts the calls that read the details of a number of toolkits.
     pub(super) fn toolkits(&mut self, toolkits: f64) {
-        self.others = self.others.saturating_add(whole(toolkits / count(SLUGS_OF_A_CALL)));
+        self.others = self.others.saturating_add(rounded_up(toolkits / to_f64(SLUGS_OF_A_CALL)));
     }
 
     fn by_ids(&mut self, ids: f64) {
-        self.accounts_by_id = self.accounts_by_id.saturating_add(whole(ids));
+        self.accounts_by_id = self.accounts_by_id.saturating_add(rounded_up(ids));
     }
 
     /// Counts the calls of a list of accounts under a number of parents. `users` is the number of users of its filter.
     pub(super) fn list(&mut self, field: &Field, parents: f64, page: f64, has_cursor: bool, users: usize) {
         let selected = &field.selection_set;
-        let rows_of_a_page = count(self.lists.page_rows.max(1));
+        let rows_of_a_page = to_f64(self.lists.page_rows.max(1));
         if page > 0.0 {
             // One more row is needed to find out whether more rows follow.
             let wanted = page + f64::from(u8::from(selects(selected, &["pageInfo"])));
@@ -120,9 +122,9 @@ impl<'a> Calls<'a> {
             } else {
                 parents * alone
             };
-            self.others = self.others.saturating_add(whole(calls));
+            self.others = self.others.saturating_add(rounded_up(calls));
             if users > 1 {
-                self.user_questions = self.user_questions.saturating_add(whole(calls * count(users)));
+                self.user_questions = self.user_questions.saturating_add(rounded_up(calls * to_f64(users)));
             }
         }
         let by_status = selects(selected, &["statusCounts"]);
@@ -132,16 +134,16 @@ impl<'a> Calls<'a> {
     }
 
     fn counts(&mut self, numbers: f64) {
-        let walk_or_calls = numbers.min(count(self.lists.count_calls_max));
+        let walk_or_calls = numbers.min(to_f64(self.lists.count_calls_max));
         let first_page = if numbers > 1.0 { 1.0 } else { 0.0 };
-        self.others = self.others.saturating_add(whole(walk_or_calls + first_page));
+        self.others = self.others.saturating_add(rounded_up(walk_or_calls + first_page));
     }
 
     /// Counts the calls of `disagreement` for a number of providers: two requests, one for providers that work and one
     /// for the others, each for one row of each provider.
     pub(super) fn disagreements(&mut self, providers: f64) {
-        let joined = (providers / count(self.lists.page_rows.max(1))).ceil() + 1.0;
-        self.others = self.others.saturating_add(whole(2.0 * (joined + providers)));
+        let joined = (providers / to_f64(self.lists.page_rows.max(1))).ceil() + 1.0;
+        self.others = self.others.saturating_add(rounded_up(2.0 * (joined + providers)));
     }
 }
 

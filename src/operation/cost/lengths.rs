@@ -6,25 +6,25 @@ use apollo_compiler::Schema;
 use apollo_compiler::executable::Field;
 use apollo_compiler::schema::ExtendedType;
 
-use super::argument::{Argument, count};
+use super::argument::{Argument, to_f64};
 use crate::domain::toolkits::TOOLKITS_OF_PROVIDER_MAX;
 use crate::loaders::settings::ConnectionSettings;
 
-/// Assumed length of a list without a known limit, such as a connection's settings. Fields below such lists need no
-/// upstream call.
-const A_HANDFUL: f64 = 5.0;
+/// Assumed length of a list for which no limit is known, such as `ConnectionState.settings`. Fields below such lists
+/// need no upstream call.
+const DEFAULT_LENGTH: f64 = 5.0;
 
 /// Number of counts by status: one for each status, and one for all unknown ones.
 const STATUSES: f64 = 8.0;
 
-/// Arguments that contain the id of each object of a list.
-const NAMES: [&str; 2] = ["ids", "slugs"];
+/// Names of arguments that contain the id of each object of a list.
+const ID_ARGUMENTS: [&str; 2] = ["ids", "slugs"];
 
 /// The lengths of a schema's lists.
 pub(super) struct Lengths {
     connections: ConnectionSettings,
-    /// Average length of the schema's own lists. It is assumed for lists of introspection, so that an introspection of
-    /// the whole schema has its real cost.
+    /// Length of each introspection list (`types`, `fields`, `args`, …) by field name: the number or the average in
+    /// this schema, so that introspection of the whole schema has its real cost.
     introspection: HashMap<&'static str, f64>,
 }
 
@@ -32,7 +32,7 @@ impl Lengths {
     pub(super) fn new(schema: &Schema, connections: ConnectionSettings) -> Self {
         let (mut fields, mut arguments, mut inputs, mut values) = (0, 0, 0, 0);
         for definition in schema.types.values() {
-            let of_type = match definition {
+            let type_fields = match definition {
                 ExtendedType::Object(object) => Some(&object.fields),
                 ExtendedType::Interface(interface) => Some(&interface.fields),
                 ExtendedType::InputObject(input) => {
@@ -45,21 +45,21 @@ impl Lengths {
                 }
                 _ => None,
             };
-            for field in of_type.into_iter().flat_map(|fields| fields.values()) {
+            for field in type_fields.into_iter().flat_map(|fields| fields.values()) {
                 fields += 1;
                 arguments += field.arguments.len();
             }
         }
         let types = schema.types.len();
         let introspection = HashMap::from([
-            ("types", count(types)),
+            ("types", to_f64(types)),
             ("fields", average(fields, types)),
             ("args", average(arguments, fields)),
             ("inputFields", average(inputs, types)),
             ("enumValues", average(values, types)),
             ("interfaces", 1.0),
             ("possibleTypes", 1.0),
-            ("directives", count(schema.directive_definitions.len())),
+            ("directives", to_f64(schema.directive_definitions.len())),
         ]);
         Self { connections, introspection }
     }
@@ -74,24 +74,24 @@ impl Lengths {
             return page;
         }
         if field.definition.ty.inner_named_type().starts_with("__") {
-            return self.introspection.get(field.name.as_str()).copied().unwrap_or(A_HANDFUL);
+            return self.introspection.get(field.name.as_str()).copied().unwrap_or(DEFAULT_LENGTH);
         }
         if field.name == "providersNeedingAttention" {
-            return count(self.connections.page_max);
+            return to_f64(self.connections.page_max);
         }
-        let named = NAMES.iter().find_map(|name| match argument(name) {
-            Argument::Items(items) => Some(count(items)),
+        let requested_length = ID_ARGUMENTS.iter().find_map(|name| match argument(name) {
+            Argument::Items(items) => Some(to_f64(items)),
             // A single value is coerced to a list of one (specification, 3.11 "Input Coercion" of lists).
-            Argument::Number(_) | Argument::Is(_) | Argument::Other => Some(1.0),
+            Argument::Number(_) | Argument::Boolean(_) | Argument::Other => Some(1.0),
             Argument::None => None,
         });
-        named.unwrap_or_else(|| match field.definition.ty.inner_named_type().as_str() {
+        requested_length.unwrap_or_else(|| match field.definition.ty.inner_named_type().as_str() {
             // Providers of a toolkit, or of an account through its toolkit. Longer lists are rejected.
-            "Provider" => count(self.connections.toolkit_providers_max),
+            "Provider" => to_f64(self.connections.toolkit_providers_max),
             // Toolkits of a provider. A mapping with longer lists is rejected at the start.
-            "Toolkit" => count(TOOLKITS_OF_PROVIDER_MAX),
+            "Toolkit" => to_f64(TOOLKITS_OF_PROVIDER_MAX),
             "ConnectedAccountStatusCount" => STATUSES,
-            _ => A_HANDFUL,
+            _ => DEFAULT_LENGTH,
         })
     }
 
@@ -101,7 +101,7 @@ impl Lengths {
         if !name.ends_with("Connection") {
             return None;
         }
-        let size_max = count(self.connections.page_max);
+        let size_max = to_f64(self.connections.page_max);
         let requested = ["first", "last"].into_iter().find_map(|name| match argument(name) {
             Argument::Number(number) => Some(number),
             _ => None,
@@ -111,10 +111,10 @@ impl Lengths {
         } else {
             self.connections.accounts_default
         };
-        Some(requested.unwrap_or(count(default)).min(size_max))
+        Some(requested.unwrap_or(to_f64(default)).min(size_max))
     }
 }
 
 fn average(items: usize, lists: usize) -> f64 {
-    count(items) / count(lists.max(1))
+    to_f64(items) / to_f64(lists.max(1))
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use apollo_compiler::ast::Value as Literal;
 use async_graphql::{Value, Variables};
 
-use super::argument::count;
+use super::argument::to_f64;
 
 /// Numbers of representations.
 #[derive(Debug, Clone, Default)]
@@ -72,11 +72,11 @@ impl Representations {
 
     /// Returns the number of representations.
     pub(super) fn all(&self) -> f64 {
-        count(self.all)
+        to_f64(self.all)
     }
 
     /// Returns the number of representations of a type.
     pub(super) fn of_type(&self, name: &str) -> f64 {
-        count(self.by_type.get(name).copied().unwrap_or_default())
+        to_f64(self.by_type.get(name).copied().unwrap_or_default())
     }
 }
