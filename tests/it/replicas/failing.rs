@@ -70,9 +70,9 @@ async fn redis_over_tls_keeps_the_contract_with_a_trusted_ca() {
     assert_eq!(store(&trusting_others).ping().await, Err(StoreError::Unreachable));
     assert_eq!(probe(&trusting_others).await, Err(ProbeFailure::Tls));
     let url = format!("redis://127.0.0.1:{}", server.port());
-    let in_clear = ReplicaSettings { url, ca_file: String::new(), ..server.settings() };
-    assert_eq!(store(&in_clear).ping().await, Err(StoreError::Unreachable));
-    assert_eq!(probe(&in_clear).await, Err(ProbeFailure::Closed));
+    let unencrypted = ReplicaSettings { url, ca_file: String::new(), ..server.settings() };
+    assert_eq!(store(&unencrypted).ping().await, Err(StoreError::Unreachable));
+    assert_eq!(probe(&unencrypted).await, Err(ProbeFailure::Closed));
 }
 
 #[tokio::test]
