@@ -26,7 +26,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
-use self::json_lines::{JsonFields, JsonLines};
+use self::json_lines::JsonLines;
 
 /// The crate whose level can be set; the targets of its modules begin with this name.
 const CRATE_NAME: &str = env!("CARGO_CRATE_NAME");
@@ -137,9 +137,7 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(writer).with_ansi(io::stderr().is_terminal()).boxed()
         }
-        LogFormat::Json => {
-            fmt::layer().fmt_fields(JsonFields).event_format(JsonLines).with_writer(writer).boxed()
-        }
+        LogFormat::Json => JsonLines::new(writer).boxed(),
     };
     // A filter of the whole subscriber, whose result tracing caches for each log statement. A filter of the writer
     // alone would be asked for each line.

@@ -48,11 +48,34 @@ fn parse_digits(digits: &[u8]) -> Option<i32> {
 /// Appends a timestamp to a text, exactly as its `Display` would write it.
 pub fn write(at: Timestamp, text: &mut Vec<u8>) {
     let time = Offset::UTC.to_datetime(at);
-    let Ok(year) = u32::try_from(time.year()) else {
-        // Years before 0. Writing to a vector does not fail.
+    if time.year() < 0 {
+        // Writing to a vector does not fail.
         let _ = write!(text, "{at}");
         return;
-    };
+    }
+    write_to_seconds(time, text);
+    if time.subsec_nanosecond() != 0 {
+        text.push(b'.');
+        write_digits(time.subsec_nanosecond().unsigned_abs(), 9, text);
+        while text.last() == Some(&b'0') {
+            text.pop();
+        }
+    }
+    text.push(b'Z');
+}
+
+/// Appends a timestamp after the year 0 with six digits of its fraction, so that all have the same length.
+pub fn write_microseconds(at: Timestamp, text: &mut Vec<u8>) {
+    let time = Offset::UTC.to_datetime(at);
+    write_to_seconds(time, text);
+    text.push(b'.');
+    write_digits(time.subsec_nanosecond().unsigned_abs() / 1_000, 6, text);
+    text.push(b'Z');
+}
+
+/// Appends date and time up to the second.
+fn write_to_seconds(time: DateTime, text: &mut Vec<u8>) {
+    let year = u32::from(time.year().unsigned_abs());
     write_digits(year, 4, text);
     let parts = [
         (b'-', time.month()),
@@ -65,24 +88,17 @@ pub fn write(at: Timestamp, text: &mut Vec<u8>) {
         text.push(separator);
         write_digits(u32::from(part.unsigned_abs()), 2, text);
     }
-    if time.subsec_nanosecond() != 0 {
-        text.push(b'.');
-        write_digits(time.subsec_nanosecond().unsigned_abs(), 9, text);
-        while text.last() == Some(&b'0') {
-            text.pop();
-        }
-    }
-    text.push(b'Z');
 }
 
 /// Appends the last `count` digits of a number, with leading zeros.
-fn write_digits(number: u32, count: u32, text: &mut Vec<u8>) {
-    text.extend(
-        (0..count)
-            .rev()
-            .filter_map(|place| u8::try_from(number / 10_u32.pow(place) % 10).ok())
-            .map(|digit| b'0' + digit),
-    );
+fn write_digits(number: u32, count: usize, text: &mut Vec<u8>) {
+    let start = text.len();
+    text.resize(start + count, b'0');
+    let mut rest = number;
+    for digit in text.iter_mut().skip(start).rev() {
+        *digit += u8::try_from(rest % 10).unwrap_or_default();
+        rest /= 10;
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +145,18 @@ mod tests {
         }
         for at in [Timestamp::MIN, Timestamp::MAX, Timestamp::UNIX_EPOCH] {
             assert_eq!(written(at), at.to_string());
+        }
+    }
+
+    #[test]
+    fn microseconds_have_six_digits() {
+        for (at, expected) in [
+            ("2026-11-30T04:05:06Z", "2026-11-30T04:05:06.000000Z"),
+            ("2026-11-30T04:05:06.070800999Z", "2026-11-30T04:05:06.070800Z"),
+        ] {
+            let mut text = Vec::new();
+            write_microseconds(at.parse().unwrap(), &mut text);
+            assert_eq!(String::from_utf8(text).unwrap(), expected);
         }
     }
 

@@ -50,7 +50,8 @@ impl Authenticator {
         match self {
             Self::Open(tenant) => Ok(Caller::admin("local", tenant.clone())),
             Self::Tokens(tokens) => tokens.authenticate(credentials::token(headers)?),
-            Self::Jwt(verifier) => verifier.authenticate(credentials::token(headers)?).await,
+            // Boxed: its future is large, and every request moves this one, which contains it.
+            Self::Jwt(verifier) => Box::pin(verifier.authenticate(credentials::token(headers)?)).await,
             Self::Passthrough => Ok(Caller::admin("passthrough", passthrough::own_keys(headers)?)),
         }
     }

@@ -37,7 +37,8 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Handles one request.
 pub(crate) async fn handle(State(edge): State<Edge>, request: Request) -> Response {
     if websocket::is_upgrade(&request) {
-        return websocket::begin(edge, request).await.unwrap_or_else(HttpError::into_response);
+        // Boxed: its future is large, and this one, which contains it, is moved for every request.
+        return Box::pin(websocket::begin(edge, request)).await.unwrap_or_else(HttpError::into_response);
     }
     let Some(accepted) = AcceptedTypes::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
@@ -58,6 +59,9 @@ pub(crate) async fn handle(State(edge): State<Edge>, request: Request) -> Respon
 
 /// Whether a response can be sent in a coding that the client accepts (RFC 9110, 12.5.3).
 fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        return true;
+    }
     let accepts = |name| bundle::accepts(headers, &ACCEPT_ENCODING, &[name, "*"]);
     accepts("identity") != Some(false)
         || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| accepts(name) == Some(true)))

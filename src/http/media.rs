@@ -80,12 +80,19 @@ pub(crate) struct AcceptedTypes {
 impl AcceptedTypes {
     /// Reads the `Accept` headers; `None` if no supported type is accepted.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let json = Self { once: Some((MediaType::Json, 1000)), streaming: None };
+        let mut lines = headers.get_all(ACCEPT).iter();
+        // What most clients send, without the rules below.
+        match (lines.next().map(HeaderValue::as_bytes), lines.next()) {
+            (None | Some(b"application/json" | b"*/*"), None) => return Some(json),
+            _ => {}
+        }
         let mut ranges = Vec::new();
         for line in headers.get_all(ACCEPT) {
             ranges.extend(line.to_str().ok()?.split(',').map(str::trim).filter(|range| !range.is_empty()));
         }
         if ranges.is_empty() {
-            return Some(Self { once: Some((MediaType::Json, 1000)), streaming: None });
+            return Some(json);
         }
         let named =
             |range: &str, essence| RangeMatch::of(range, essence).filter(|it| it.specificity == EXACT);
@@ -181,6 +188,9 @@ fn is_utf8(charset: &str) -> bool {
 pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(CONTENT_TYPE).into_iter();
     let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    if line == "application/json" {
+        return true;
+    }
     let Ok(line) = line.to_str() else { return false };
     let mut parts = line.split(';').map(str::trim);
     parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"))

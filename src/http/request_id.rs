@@ -1,9 +1,5 @@
 //! An id for each request, to find a client's report in the log.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tracing::Span;
 
@@ -27,12 +23,8 @@ fn is_valid(id: &HeaderValue) -> bool {
     (1..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
-/// Creates an id: a counter hashed with two keys that are new at each start. Ids are unique across replicas and protect
-/// no secret.
+/// Creates a random id. Ids are unique across replicas and protect no secret.
 fn new_id() -> HeaderValue {
-    static KEYS: LazyLock<(RandomState, RandomState)> = LazyLock::new(Default::default);
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let id = format!("{:016x}{:016x}", KEYS.0.hash_one(count), KEYS.1.hash_one(count));
-    HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+    let id = format!("{:032x}", fastrand::u128(..));
+    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
 }

@@ -248,28 +248,45 @@ impl OperationEngine {
         {
             resolved.record_in_trace();
         }
-        let PendingOperation { request, document, .. } = &pending;
         // Only ADMINs may see the upstream calls of a request. A request for them bypasses the response cache, because
         // a cached response makes no calls.
-        let traces_calls = request.requests_call_trace() && caller.view().is_full();
-        let key = if traces_calls { None } else { ResponseKey::of(&document.text, request, &caller) };
+        let traces_calls = pending.request.requests_call_trace() && caller.view().is_full();
+        let key = match traces_calls {
+            true => None,
+            false => ResponseKey::of(&pending.document.text, &pending.request, &caller),
+        };
         let key = key.map(Arc::new);
+        // A response is valid while the data that it depends on has the same revision.
+        let cached = |key: &Arc<_>| {
+            self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
+        };
+        // Only queries are cached, and every transport allows queries, so a hit needs no check of the transport. It
+        // skips `resolve`, which otherwise stores the documents that clients register.
+        if let Some(cached) = key.as_ref().and_then(cached) {
+            self.preparer.persisted.store(&pending.document);
+            return cached;
+        }
+        // Boxed: the future is large, and the futures around it, which contain it, are moved for cached responses too.
+        Box::pin(self.execute_pending(pending, key, traces_calls, rules, caller, limits)).await
+    }
+
+    /// Executes an operation whose response is not cached, or joins an execution of an equal request. Without a key the
+    /// response is neither shared nor cached.
+    async fn execute_pending(
+        &self,
+        pending: PendingOperation,
+        key: Option<Arc<ResponseKey>>,
+        traces_calls: bool,
+        rules: TransportRules,
+        caller: Caller,
+        limits: Option<&CallerLimits>,
+    ) -> OperationResponse {
         let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
         let mut uncharged_limits = limits;
         loop {
-            // A response is valid while the data that it depends on has the same revision.
-            let cached = |key: &Arc<_>| {
-                self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
-            };
-            // Only queries are cached, and every transport allows queries, so a hit needs no check of the transport. It
-            // skips `resolve`, which otherwise stores the documents that clients register.
-            if let Some(cached) = key.as_ref().and_then(cached) {
-                self.preparer.persisted.store(document);
-                return cached;
-            }
             let prepared = self.preparer.resolve(&pending).and_then(|resolved| {
                 resolved.check_transport(rules)?;
-                self.preparer.prepare(resolved, request)
+                self.preparer.prepare(resolved, &pending.request)
             });
             let prepared = match prepared {
                 Ok(prepared) => prepared,

@@ -79,7 +79,9 @@ impl OperationEngine {
         match self.preparer.resolve(&pending) {
             Ok(resolved) if resolved.is_subscription() => {
                 resolved.record_in_trace();
-                match self.subscribe(resolved, &pending.request, caller, limits.as_ref(), after).await {
+                // Boxed, as in `run_pending`.
+                let subscription = self.subscribe(resolved, &pending.request, caller, limits.as_ref(), after);
+                match Box::pin(subscription).await {
                     Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
                     Err(refused) => response(refused),
                 }

@@ -1,17 +1,22 @@
-//! JSON log lines: [`JsonLines`] formats events, [`JsonFields`] the fields of spans.
+//! JSON log lines: [`JsonLines`] is a layer that writes each event as one line.
 //!
 //! The structure is that of `tracing_subscriber`'s JSON format, without its list of spans. That formatter parses the
-//! span's fields again for every line, which made logging the most expensive part of a response from the cache.
+//! span's fields again for every line, and passes each piece of a line through three dynamic calls, which made the
+//! request log the most expensive part of a response from the cache.
 
-use std::fmt::{self, Write};
+use std::cell::Cell;
+use std::fmt;
+use std::io::Write;
 
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
+
+use crate::domain::clock::Clock;
+use crate::domain::timestamps;
 
 /// Prefix of the fields that the bridge from the `log` crate adds to its events. They are not written.
 const BRIDGE_PREFIX: &str = "log.";
@@ -19,181 +24,187 @@ const BRIDGE_PREFIX: &str = "log.";
 /// Field with the target of a record of the `log` crate.
 const BRIDGE_TARGET: &str = "log.target";
 
+/// Capacity that a thread keeps for its next line.
+const LINE_BYTES: usize = 4096;
+
+thread_local! {
+    /// The memory of this thread's last line. It is taken while a line is written: a value that logs while it is
+    /// formatted gets new memory.
+    static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
 /// Writes an event as one line with one JSON object: its timestamp, level, fields, target and innermost span.
 #[derive(Debug)]
-pub struct JsonLines;
+pub struct JsonLines<W> {
+    writer: W,
+}
 
-impl<S> FormatEvent<S, JsonFields> for JsonLines
+/// The fields of a span as the members of a JSON object, without its braces.
+struct SpanFields(Vec<u8>);
+
+impl<W> JsonLines<W> {
+    /// Creates the layer; it writes each line to `writer` with one call.
+    pub fn new(writer: W) -> Self {
+        Self { writer }
+    }
+}
+
+impl<S, W> Layer<S> for JsonLines<W>
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    W: for<'writer> MakeWriter<'writer> + 'static,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Vec::new();
+        attributes.record(&mut Members::new(&mut fields));
+        span.extensions_mut().insert(SpanFields(fields));
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut extensions = span.extensions_mut();
+        let Some(SpanFields(fields)) = extensions.get_mut() else { return };
+        let is_first = fields.is_empty();
+        values.record(&mut Members { is_first, ..Members::new(fields) });
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut line = LINE.take();
+        line.clear();
+        write_event(event, &context, &mut line);
+        // There is no other place to report an error of the log.
+        let _ = self.writer.make_writer_for(event.metadata()).write_all(&line);
+        line.shrink_to(LINE_BYTES);
+        LINE.set(line);
+    }
+}
+
+fn write_event<S>(event: &Event<'_>, context: &Context<'_, S>, line: &mut Vec<u8>)
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, JsonFields>,
-        mut line: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let metadata = event.metadata();
-        line.write_str("{\"timestamp\":\"")?;
-        SystemTime.format_time(&mut line)?;
-        line.write_str("\",\"level\":\"")?;
-        line.write_str(metadata.level().as_str())?;
-        line.write_str("\",\"fields\":{")?;
-        let mut members = Members::new(&mut line);
-        event.record(&mut members);
-        let log_target = members.finish()?;
-        line.write_str("},\"target\":")?;
-        write_text(&mut line, log_target.as_deref().unwrap_or_else(|| metadata.target()))?;
-        if let Some(span) =
-            event.parent().and_then(|id| context.span(id)).or_else(|| context.lookup_current())
-        {
-            line.write_str(",\"span\":{")?;
-            if let Some(fields) =
-                span.extensions().get::<FormattedFields<JsonFields>>().filter(|it| !it.is_empty())
-            {
-                line.write_str(fields)?;
-                line.write_char(',')?;
-            }
-            line.write_str("\"name\":\"")?;
-            line.write_str(span.name())?;
-            line.write_str("\"}")?;
+    let metadata = event.metadata();
+    line.extend(b"{\"timestamp\":\"");
+    timestamps::write_microseconds(Clock::system().now(), line);
+    line.extend(b"\",\"level\":\"");
+    line.extend(metadata.level().as_str().as_bytes());
+    line.extend(b"\",\"fields\":{");
+    let mut members = Members::new(line);
+    event.record(&mut members);
+    let log_target = members.log_target;
+    line.extend(b"},\"target\":");
+    write_text(line, log_target.as_deref().unwrap_or_else(|| metadata.target()));
+    if let Some(span) = context.event_span(event) {
+        line.extend(b",\"span\":{");
+        if let Some(SpanFields(fields)) = span.extensions().get().filter(|SpanFields(it)| !it.is_empty()) {
+            line.extend(fields);
+            line.push(b',');
         }
-        line.write_str("}\n")
+        line.extend(b"\"name\":\"");
+        line.extend(span.name().as_bytes());
+        line.extend(b"\"}");
     }
+    line.extend(b"}\n");
 }
 
-/// Formats the fields of a span as the members of a JSON object, without its braces.
-#[derive(Debug)]
-pub struct JsonFields;
-
-impl<'writer> FormatFields<'writer> for JsonFields {
-    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
-        write_members(&mut writer, fields)
-    }
-
-    fn add_fields(
-        &self,
-        current: &'writer mut FormattedFields<Self>,
-        fields: &tracing::span::Record<'_>,
-    ) -> fmt::Result {
-        let mut added = String::new();
-        write_members(&mut Writer::new(&mut added), fields)?;
-        if !current.is_empty() && !added.is_empty() {
-            current.fields.push(',');
-        }
-        current.fields.push_str(&added);
-        Ok(())
-    }
-}
-
-fn write_members(writer: &mut Writer<'_>, fields: impl RecordFields) -> fmt::Result {
-    let mut members = Members::new(writer);
-    fields.record(&mut members);
-    members.finish().map(drop)
-}
-
-/// Writes fields as members of a JSON object.
-struct Members<'w, 'f> {
-    writer: &'w mut Writer<'f>,
+/// Writes fields as members of a JSON object. Writing to memory does not fail.
+struct Members<'w> {
+    text: &'w mut Vec<u8>,
     is_first: bool,
     log_target: Option<String>,
-    result: fmt::Result,
 }
 
-impl<'w, 'f> Members<'w, 'f> {
-    fn new(writer: &'w mut Writer<'f>) -> Self {
-        Self { writer, is_first: true, log_target: None, result: Ok(()) }
+impl<'w> Members<'w> {
+    fn new(text: &'w mut Vec<u8>) -> Self {
+        Self { text, is_first: true, log_target: None }
     }
 
-    /// Returns the target of the event, if it is a record of the `log` crate.
-    fn finish(self) -> Result<Option<String>, fmt::Error> {
-        self.result.map(|()| self.log_target)
-    }
-
-    fn member(&mut self, field: &Field, write_value: impl FnOnce(&mut Writer<'f>) -> fmt::Result) {
-        if self.result.is_err() || field.name().starts_with(BRIDGE_PREFIX) {
+    fn member(&mut self, field: &Field, write_value: impl FnOnce(&mut Vec<u8>)) {
+        if field.name().starts_with(BRIDGE_PREFIX) {
             return;
         }
-        let is_first = std::mem::replace(&mut self.is_first, false);
-        self.result = (|| {
-            if !is_first {
-                self.writer.write_char(',')?;
-            }
-            // Field names come from the source code and need no escapes.
-            self.writer.write_char('"')?;
-            self.writer.write_str(field.name())?;
-            self.writer.write_str("\":")?;
-            write_value(self.writer)
-        })();
+        if !std::mem::replace(&mut self.is_first, false) {
+            self.text.push(b',');
+        }
+        // Field names come from the source code and need no escapes.
+        self.text.push(b'"');
+        self.text.extend(field.name().as_bytes());
+        self.text.extend(b"\":");
+        write_value(self.text);
     }
 }
 
-impl Visit for Members<'_, '_> {
+impl Visit for Members<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == BRIDGE_TARGET {
             self.log_target = Some(value.to_owned());
         }
-        self.member(field, |writer| write_text(writer, value));
+        self.member(field, |text| write_text(text, value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.member(field, |writer| write!(writer, "{value}"));
+        self.member(field, |text| text.extend(itoa::Buffer::new().format(value).as_bytes()));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.member(field, |writer| write!(writer, "{value}"));
+        self.member(field, |text| text.extend(itoa::Buffer::new().format(value).as_bytes()));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.member(field, |writer| writer.write_str(if value { "true" } else { "false" }));
+        self.member(field, |text| text.extend(if value { &b"true"[..] } else { b"false" }));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.member(field, |writer| match value.is_finite() {
-            true => write!(writer, "{value}"),
-            false => writer.write_str("null"),
+        self.member(field, |text| match value.is_finite() {
+            true => drop(write!(text, "{value}")),
+            false => text.extend(b"null"),
         });
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.member(field, |writer| {
-            writer.write_char('"')?;
-            write!(Escaped(writer), "{value:?}")?;
-            writer.write_char('"')
+        self.member(field, |text| {
+            text.push(b'"');
+            let _ = fmt::Write::write_fmt(&mut Escaped(text), format_args!("{value:?}"));
+            text.push(b'"');
         });
     }
 }
 
 /// Writes a JSON string.
-fn write_text(writer: &mut Writer<'_>, text: &str) -> fmt::Result {
-    writer.write_char('"')?;
-    Escaped(writer).write_str(text)?;
-    writer.write_char('"')
+fn write_text(text: &mut Vec<u8>, value: &str) {
+    text.push(b'"');
+    write_escaped(text, value);
+    text.push(b'"');
 }
 
-/// Writer that escapes text for a JSON string (RFC 8259, 7).
-struct Escaped<'w, 'f>(&'w mut Writer<'f>);
+/// Writer that escapes text for a JSON string.
+struct Escaped<'w>(&'w mut Vec<u8>);
 
-impl Write for Escaped<'_, '_> {
+impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let needs_escape = |byte: u8| byte < 0x20 || byte == b'"' || byte == b'\\';
-        let mut rest = text;
-        while let Some((unescaped, from_special)) =
-            rest.bytes().position(needs_escape).and_then(|at| rest.split_at_checked(at))
-        {
-            self.0.write_str(unescaped)?;
-            let mut characters = from_special.chars();
-            match characters.next() {
-                Some('"') => self.0.write_str("\\\"")?,
-                Some('\\') => self.0.write_str("\\\\")?,
-                Some('\n') => self.0.write_str("\\n")?,
-                Some(control) => write!(self.0, "\\u{:04x}", u32::from(control))?,
-                None => {}
-            }
-            rest = characters.as_str();
-        }
-        self.0.write_str(rest)
+        write_escaped(self.0, text);
+        Ok(())
     }
+}
+
+/// Writes the content of a JSON string (RFC 8259, 7).
+fn write_escaped(text: &mut Vec<u8>, value: &str) {
+    let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
+    let mut rest = value.as_bytes();
+    while let Some((unescaped, [special, after @ ..])) =
+        rest.iter().position(needs_escape).and_then(|at| rest.split_at_checked(at))
+    {
+        text.extend(unescaped);
+        match special {
+            b'"' => text.extend(b"\\\""),
+            b'\\' => text.extend(b"\\\\"),
+            b'\n' => text.extend(b"\\n"),
+            control => drop(write!(text, "\\u{control:04x}")),
+        }
+        rest = after;
+    }
+    text.extend(rest);
 }
 
 #[cfg(test)]
@@ -203,7 +214,7 @@ mod tests {
 
     use proptest::prelude::*;
     use serde_json::{Value, json};
-    use tracing_subscriber::fmt;
+    use tracing_subscriber::layer::SubscriberExt as _;
 
     use super::*;
 
@@ -224,9 +235,8 @@ mod tests {
 
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber =
-            fmt().fmt_fields(JsonFields).event_format(JsonLines).with_writer(move || writer.clone());
-        tracing::subscriber::with_default(subscriber.finish(), log);
+        let subscriber = tracing_subscriber::registry().with(JsonLines::new(move || writer.clone()));
+        tracing::subscriber::with_default(subscriber, log);
         let bytes = buffer.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -10,6 +10,8 @@ use std::borrow::Borrow;
 use std::hash::Hash;
 use std::sync::Arc;
 
+use ahash::RandomState;
+
 /// Divisor of the limit. An entry of more than this part of the limit is heavy.
 const HEAVY_PART: u64 = 64;
 
@@ -17,7 +19,7 @@ const HEAVY_PART: u64 = 64;
 pub(crate) struct BoundedMap<K, V> {
     limit_bytes: u64,
     weigh: fn(&K, &V) -> usize,
-    entries: moka::sync::Cache<K, V>,
+    entries: moka::sync::Cache<K, V, RandomState>,
 }
 
 impl<K, V> BoundedMap<K, V>
@@ -30,7 +32,7 @@ where
         let entries = moka::sync::Cache::builder()
             .max_capacity(limit_bytes)
             .weigher(move |key, value| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX))
-            .build();
+            .build_with_hasher(RandomState::new());
         Self { limit_bytes, weigh, entries }
     }
 

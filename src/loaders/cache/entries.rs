@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use ahash::RandomState;
 use tokio::time::Instant;
 
 use super::dependencies;
@@ -71,7 +72,7 @@ impl EntryRules {
 
 /// Entries of one cache, bounded by bytes.
 pub(crate) struct CacheEntries<K: CacheKey, V> {
-    entries: moka::sync::Cache<K, Entry<V>>,
+    entries: moka::sync::Cache<K, Entry<V>, RandomState>,
     limit_bytes: u64,
     rules: EntryRules,
     pub(crate) upstream_cache: Arc<UpstreamCache<K::Upstream>>,
@@ -148,7 +149,7 @@ where
             })
             // This only frees memory. `usable_entry` checks the expiry, against Tokio's clock.
             .time_to_idle(rules.stale_if_error + DAY)
-            .build();
+            .build_with_hasher(RandomState::new());
         Self { entries, limit_bytes, rules, upstream_cache }
     }
 

@@ -11,6 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use ahash::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
@@ -23,12 +24,12 @@ use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// The shared future of in-flight work, and the span that started it.
 type Flight<T> = (Shared<BoxFuture<'static, T>>, SpanOrigin);
-type Flights<K, T> = Mutex<HashMap<K, Flight<T>>>;
+type FlightMap<K, T> = HashMap<K, Flight<T>, RandomState>;
 
 /// In-flight work by key.
 pub(crate) struct SingleFlight<K, T> {
     on_panic: Arc<dyn Fn(JoinError) -> T + Send + Sync>,
-    flights: Arc<Flights<K, T>>,
+    flights: Arc<Mutex<FlightMap<K, T>>>,
 }
 
 impl<K, V> SingleFlight<K, Result<V, UpstreamError>>
@@ -121,7 +122,7 @@ pub(crate) async fn run_guarded<T>(
 
 /// Guard that removes the key from the map when its work ends, even by a panic.
 struct FlightGuard<K: Hash + Eq, T> {
-    flights: Arc<Flights<K, T>>,
+    flights: Arc<Mutex<FlightMap<K, T>>>,
     key: K,
 }
 
@@ -132,6 +133,6 @@ impl<K: Hash + Eq, T> Drop for FlightGuard<K, T> {
 }
 
 /// Locks the map. It is consistent at every step, so a poisoned lock is ignored.
-fn lock<K, T>(flights: &Flights<K, T>) -> MutexGuard<'_, HashMap<K, Flight<T>>> {
+fn lock<K, T>(flights: &Mutex<FlightMap<K, T>>) -> MutexGuard<'_, FlightMap<K, T>> {
     flights.lock().unwrap_or_else(PoisonError::into_inner)
 }

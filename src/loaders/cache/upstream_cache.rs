@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ahash::RandomState;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -34,7 +35,7 @@ pub struct UpstreamCache<U> {
     pub(crate) clock: Clock,
     /// Read counts over all credentials.
     pub(crate) reads: ReadCounts,
-    by_credential: moka::sync::Cache<Fingerprint<U>, Arc<CredentialState>>,
+    by_credential: moka::sync::Cache<Fingerprint<U>, Arc<CredentialState>, RandomState>,
     /// Cache shared with other replicas; `None` if sharing is off.
     pub(crate) shared: Option<SharedCache<U>>,
     /// Called when all entries of a credential expire.
@@ -124,7 +125,8 @@ impl<U: Upstream> UpstreamCache<U> {
         shared: Option<SharedCache<U>>,
         on_expiry: Option<ExpiryHook<U>>,
     ) -> Self {
-        let by_credential = moka::sync::Cache::new(CREDENTIALS_MAX);
+        let by_credential =
+            moka::sync::Cache::builder().max_capacity(CREDENTIALS_MAX).build_with_hasher(RandomState::new());
         let (reads, next_number) = (ReadCounts::default(), AtomicU64::new(1));
         Self { settings, clock, reads, by_credential, shared, on_expiry, next_number }
     }

@@ -3,9 +3,10 @@
 //! All pages of a scan have the same size, so queries for 3, 10 or 50 items share its cached pages.
 
 use std::fmt;
-use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
+use ahash::RandomState;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::accounts::{AccountType, ConnectedAccount, SharedAccount};

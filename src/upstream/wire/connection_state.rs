@@ -3,13 +3,13 @@
 //! docs/upstreams.md#composio-secrets is the allow-list. It is [`Val`]'s fields and [`PUBLIC_SETTINGS`], whose values
 //! the decoder stores. It skips all other values unread, and stores only their names.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use ahash::AHashMap;
 use jiff::Timestamp;
 
 use super::json::{JsonError, JsonReader};
 use super::lenient::{Field, FromJson, Scopes, Text, json_object};
-use super::name_lists::NameCollector;
 use super::rows::FieldProblems;
 use crate::domain::connection_state::{ConnectionSetting, ConnectionState, PUBLIC_SETTINGS};
 use crate::domain::open_enum::OpenValue;
@@ -19,6 +19,10 @@ const WITHHELD_NAMES_MAX: usize = 64;
 
 /// Maximum length of such a name.
 const NAME_BYTES_MAX: usize = 64;
+
+/// [`PUBLIC_SETTINGS`] by name.
+static SETTINGS: LazyLock<AHashMap<&str, (&str, &str)>> =
+    LazyLock::new(|| PUBLIC_SETTINGS.iter().map(|setting| (setting.0, *setting)).collect());
 
 json_object! {
     pub(super) struct WireState {
@@ -83,7 +87,7 @@ struct Val {
 
 impl FromJson for Val {
     fn from_object(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
-        let (mut val, mut withheld_names) = (Self::default(), NameCollector::default());
+        let (mut val, mut withheld_names) = (Self::default(), json.name_lists.begin());
         json.object(|json, name| {
             match name {
                 "status" => val.status = json.field()?,
@@ -94,7 +98,7 @@ impl FromJson for Val {
                 "revoked_at" => val.revoked_at = json.field()?,
                 "error" => val.error = json.field()?,
                 "error_description" => val.error_description = json.field()?,
-                other => match PUBLIC_SETTINGS.iter().find(|(setting, _)| *setting == other) {
+                other => match SETTINGS.get(other) {
                     Some((name, place)) => val.setting(name, place, json.field()?),
                     None => {
                         json.skip()?;

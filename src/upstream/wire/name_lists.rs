@@ -9,47 +9,66 @@ const END: char = '\n';
 /// compared with all of these.
 const LISTS_MAX: usize = 32;
 
-/// Collects distinct names in the order in which they are added, as one text: it needs one piece of memory for any
-/// number of names.
+/// Collects distinct names in the order in which they are added, as one text.
 #[derive(Default)]
 pub(super) struct NameCollector {
     text: String,
-    count: usize,
+    /// The end of each name, without its [`END`].
+    ends: Vec<usize>,
 }
 
 impl NameCollector {
     pub(super) fn count(&self) -> usize {
-        self.count
+        self.ends.len()
     }
 
     /// Adds a name, unless it was added already.
     pub(super) fn add(&mut self, name: &str) {
         debug_assert!(!name.contains(END), "names have no line ends");
-        if !self.names().any(|known| known == name) {
+        if !self.names().any(|known| known == name.as_bytes()) {
             self.text.push_str(name);
+            self.ends.push(self.text.len());
             self.text.push(END);
-            self.count += 1;
         }
     }
 
-    fn names(&self) -> impl Iterator<Item = &str> {
-        self.text.split_terminator(END)
+    fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let name = self.text.as_bytes().get(start..*end).unwrap_or_default();
+            start = end + END.len_utf8();
+            name
+        })
     }
 }
 
 /// The lists of one page.
 #[derive(Default)]
-pub(super) struct NameLists(Vec<(NameCollector, Arc<[Box<str>]>)>);
+pub(super) struct NameLists {
+    lists: Vec<(Box<str>, Arc<[Box<str>]>)>,
+    /// The memory of the last [`NameCollector`], for the next one.
+    spare: NameCollector,
+}
 
 impl NameLists {
+    /// Returns an empty collector for the names of one row.
+    pub(super) fn begin(&mut self) -> NameCollector {
+        let mut names = std::mem::take(&mut self.spare);
+        names.text.clear();
+        names.ends.clear();
+        names
+    }
+
     /// Returns the names as a list. Equal names share one, if they are among the first [`LISTS_MAX`] different lists.
     pub(super) fn list(&mut self, names: NameCollector) -> Arc<[Box<str>]> {
-        if let Some((_, list)) = self.0.iter().find(|(known, _)| known.text == names.text) {
+        self.spare = names;
+        let text = &*self.spare.text;
+        if let Some((_, list)) = self.lists.iter().find(|(known, _)| **known == *text) {
             return Arc::clone(list);
         }
-        let list: Arc<[Box<str>]> = names.names().map(Box::from).collect();
-        if self.0.len() < LISTS_MAX {
-            self.0.push((names, Arc::clone(&list)));
+        let list: Arc<[Box<str>]> = text.split_terminator(END).map(Box::from).collect();
+        if self.lists.len() < LISTS_MAX {
+            self.lists.push((text.into(), Arc::clone(&list)));
         }
         list
     }
@@ -60,7 +79,7 @@ mod tests {
     use super::*;
 
     fn list(lists: &mut NameLists, names: &[&str]) -> Arc<[Box<str>]> {
-        let mut text = NameCollector::default();
+        let mut text = lists.begin();
         names.iter().for_each(|name| text.add(name));
         lists.list(text)
     }
@@ -81,6 +100,6 @@ mod tests {
         for name in &names {
             assert_eq!(list(&mut lists, &[name.as_str()]).join(""), *name);
         }
-        assert_eq!(lists.0.len(), LISTS_MAX);
+        assert_eq!(lists.lists.len(), LISTS_MAX);
     }
 }

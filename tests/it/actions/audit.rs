@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use switchboard::sandbox::{CANARY, EmulatedUpstream, Fault};
-use switchboard::telemetry::json_lines::{JsonFields, JsonLines};
+use switchboard::telemetry::json_lines::JsonLines;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{account, member, mutation, payload, refused_as, setup};
 use crate::world::{World, tenant_a};
@@ -42,8 +44,9 @@ impl LogBuffer {
 async fn each_action_is_one_line_and_one_count() {
     let written = LogBuffer::default();
     let writer = written.clone();
-    let json = tracing_subscriber::fmt().fmt_fields(JsonFields).event_format(JsonLines);
-    let _capturing = tracing::subscriber::set_default(json.with_writer(move || writer.clone()).finish());
+    let json =
+        tracing_subscriber::registry().with(LevelFilter::INFO).with(JsonLines::new(move || writer.clone()));
+    let _capturing = tracing::subscriber::set_default(json);
     tracing::callsite::rebuild_interest_cache();
     let world = World::new_with(setup());
     let id = account(&world, "ACTIVE", "user_1", "");

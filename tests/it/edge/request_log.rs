@@ -10,9 +10,11 @@ use switchboard::http::caller::Authenticator;
 use switchboard::http::caller::settings::{RoleName, TokenSettings};
 use switchboard::http::caller::tokens::{NewToken, Tokens};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
-use switchboard::telemetry::json_lines::{JsonFields, JsonLines};
+use switchboard::telemetry::json_lines::JsonLines;
 use tower::ServiceExt as _;
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::faulty_schema::FaultySchema;
 use super::issuer::{Issuer, Key, claims};
@@ -38,8 +40,8 @@ impl LogBuffer {
     /// Writes log lines as `log.format = "json"` does, for this thread.
     fn capture(&self) -> DefaultGuard {
         let writer = self.clone();
-        let json = tracing_subscriber::fmt().fmt_fields(JsonFields).event_format(JsonLines);
-        tracing::subscriber::set_default(json.with_writer(move || writer.clone()).finish())
+        let json = JsonLines::new(move || writer.clone());
+        tracing::subscriber::set_default(tracing_subscriber::registry().with(LevelFilter::INFO).with(json))
     }
 
     /// tracing caches for each log statement whether any subscriber wants it. A statement that another test reaches
