@@ -13,7 +13,7 @@ export CHROMIUM
 DENY_VERSION := 0.20.2
 
 .DEFAULT_GOAL := help
-# Steps share target/, and each heading must precede the output of its step.
+# Steps share target/, and each heading must precede the output of its step. `test` runs two lists of steps at once.
 .NOTPARALLEL:
 .PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page image-test compose-test bench-growth bench-peers instructions budget soak fuzz
 
@@ -23,7 +23,15 @@ help: ## This list
 demo: ## The graph on its built-in sandbox, as `cargo run --release -- demo` (ARGS="--scenario drift")
 	cargo run --locked --release -- demo $(ARGS)
 
-test: install check instructions deny interop browser ## All tests; lists and installs missing tools first (NO_INSTALL=1: only lists them)
+# Two lists of steps at once: most steps alone leave a core idle, and npm waits for the network. The output of the Node
+# steps follows when the Rust steps have ended.
+NODE_LOG := $(abspath $(CARGO_TARGET_DIR))/node-tests.log
+
+test: install ## All tests; lists and installs missing tools first (NO_INSTALL=1: only lists them)
+	@mkdir -p "$(dir $(NODE_LOG))"
+	@$(MAKE) --no-print-directory interop browser > "$(NODE_LOG)" 2>&1 & node=$$!; trap 'kill $$node' INT TERM; \
+		$(MAKE) --no-print-directory check instructions deny; rust=$$?; \
+		wait $$node; node=$$?; cat "$(NODE_LOG)"; exit $$((rust || node))
 	@echo "== All passed"
 
 check: fmt clippy doc rust ## The checks that need only Rust: format, lints, documentation, Rust tests
