@@ -74,14 +74,13 @@ impl TieRun {
         recent.unwrap_or(ties)
     }
 
-    /// Remembers a row that precedes those that are returned. A row that the cursor remembers already is not added
-    /// again: the duplicate would displace another row.
+    /// Remembers a row that precedes those that are returned, as the last one read. If the cursor remembers it already,
+    /// it moves: a duplicate would displace another row, and in its old place the row would be forgotten too early.
     pub(crate) fn pass(&mut self, account: &ConnectedAccount) {
         self.add_last_to_ties();
         let hash = hash(&account.id);
-        if !self.recent.iter_mut().any(|row| row.hash() == hash) {
-            self.push_recent(RecentRow::Hash(hash));
-        }
+        self.recent.retain_mut(|row| row.hash() != hash);
+        self.push_recent(RecentRow::Hash(hash));
     }
 
     fn step(&mut self, id: &str, micros: Option<i64>, is_past: bool) -> Ties {

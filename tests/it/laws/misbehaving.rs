@@ -246,6 +246,14 @@ async fn rows_that_are_read_again_do_not_displace_the_remembered_ones() {
     check(&behaviour, 4, false, false).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn rows_that_are_read_again_are_remembered_in_the_order_of_the_list() {
+    let pages = vec![(0, 0), (8, 0), (4, 0), (4, 0)];
+    let (order, expiries) = (Order::Shuffled(630_327_020_703_651_314), vec![(9, 400)]);
+    let behaviour = Behaviour { rows: 38, order, pages, total: Total::Exact, expiries };
+    check(&behaviour, 1, false, false).await;
+}
+
 /// The rows and calls of a read of 12 rows, if the cursors expire at these calls with a cursor.
 async fn read_12(expiries: &[(usize, u16)]) -> (usize, bool, bool, Vec<Option<String>>) {
     let pages = vec![(5, 0), (0, 0), (5, 2), (5, 0)];
