@@ -123,6 +123,19 @@ pub(crate) fn check(document: &Document) -> Result<(), TooLarge> {
     within_bounds(selections, work)
 }
 
+/// Returns the bytes of the long literals among literals of these lengths.
+pub(crate) fn long_literal_bytes(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.filter(|length| *length > LITERAL_BYTES).sum()
+}
+
+/// Checks the bytes of a document's long literals.
+///
+/// # Errors
+/// If they exceed the bound of a document's work.
+pub(crate) fn check_literals(long_literal_bytes: usize) -> Result<(), TooLarge> {
+    within_bounds(0, long_literal_bytes)
+}
+
 fn within_bounds(selections: usize, work: usize) -> Result<(), TooLarge> {
     if selections > MAX_SELECTIONS {
         Err(TooLarge::Wide)

@@ -124,16 +124,16 @@ impl Documents {
     }
 
     fn validate_uncached(&self, text: &str) -> Result<Document, Vec<GraphqlError>> {
+        let too_large = |bound: bounds::TooLarge| {
+            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
+        };
+        let text = &*source_text::without_descriptions(text).map_err(too_large)?;
         let mut parser = Parser::new();
         if let Some(limits) = &self.limits {
             parser = parser.token_limit(limits.tokens);
         }
-        let text = &*source_text::without_descriptions(text);
         let syntax =
             parser.parse_ast(text, "document").map_err(|found| self.parse_errors(text, &found.errors))?;
-        let too_large = |bound: bounds::TooLarge| {
-            vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
-        };
         bounds::check(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
         if !repeated.is_empty() {

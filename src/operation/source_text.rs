@@ -14,15 +14,22 @@ use std::ops::Range;
 
 use apollo_parser::{Lexer, Token, TokenKind};
 
+use super::bounds::{self, TooLarge};
+
 /// Replaces descriptions of operations, fragments and variables by blanks.
-pub(crate) fn without_descriptions(text: &str) -> Cow<'_, str> {
+///
+/// # Errors
+/// If the document's other strings are too long: apollo-compiler's parser takes up to 50 ns for each of their bytes.
+pub(crate) fn without_descriptions(text: &str) -> Result<Cow<'_, str>, TooLarge> {
     // A description is a string, and most documents have none.
     if !text.contains('"') {
-        return Cow::Borrowed(text);
+        return Ok(Cow::Borrowed(text));
     }
     let (tokens, errors) = Lexer::new(text).lex();
+    let strings = tokens.iter().filter(|token| token.kind() == TokenKind::StringValue);
+    let string_bytes = bounds::long_literal_bytes(strings.map(|token| token.data().len()));
     if !errors.is_empty() {
-        return Cow::Borrowed(text);
+        return bounds::check_literals(string_bytes).map(|()| Cow::Borrowed(text));
     }
     let is_significant = |token: &&Token<'_>| {
         !matches!(token.kind(), TokenKind::Whitespace | TokenKind::Comment | TokenKind::Comma)
@@ -57,7 +64,9 @@ pub(crate) fn without_descriptions(text: &str) -> Cow<'_, str> {
         }
         previous = Some(token.kind());
     }
-    rewritten(text, &descriptions)
+    let description_bytes = bounds::long_literal_bytes(descriptions.iter().map(|(range, _)| range.len()));
+    bounds::check_literals(string_bytes - description_bytes)?;
+    Ok(rewritten(text, &descriptions))
 }
 
 /// Maximum number of digits of an integer. Longer ones are shortened for async-graphql.
@@ -123,7 +132,7 @@ mod tests {
     #[test]
     fn descriptions_are_replaced_by_blanks_of_the_same_length() {
         let text = "\"What it is for.\" query Q(\"An id.\" $i: ID = \"x\" \"\"\"two\nlines\"\"\" $j: ID) { a } \"b\" fragment F on Q { c }";
-        let plain = without_descriptions(text);
+        let plain = without_descriptions(text).unwrap();
         assert_eq!(plain.chars().count(), text.chars().count());
         assert_eq!(
             plain.split_whitespace().collect::<Vec<_>>().join(" "),
@@ -140,8 +149,17 @@ mod tests {
             "query ($a: I = {b: \"c\"} $d: ID) { f(a: \"x\") @include(if: true) }",
             "{ f(a: \"unclosed }",
         ] {
-            assert_eq!(without_descriptions(text), text);
+            assert_eq!(without_descriptions(text).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn long_strings_are_refused_and_long_descriptions_are_not() {
+        let long = "x\n".repeat(100_000);
+        for text in [format!("{{ f(a: \"\"\"{long}\"\"\") }}"), format!("{{ f(a: \"\"\"{long}\"\"\") }} ?")] {
+            assert_eq!(without_descriptions(&text), Err(TooLarge::Expensive));
+        }
+        assert!(without_descriptions(&format!("\"\"\"{long}\"\"\" query Q {{ a }}")).is_ok());
     }
 
     #[test]

@@ -52,6 +52,8 @@ struct Shape {
     members: usize,
     directives: usize,
     literal_bytes: usize,
+    /// Whether the literal is a block string of short lines.
+    is_block: bool,
     comment_bytes: usize,
     is_known: bool,
 }
@@ -78,6 +80,7 @@ impl Shape {
             directives: upto(1_000) - 1,
             literal_bytes: upto(1_000_000),
             comment_bytes: upto(1_000_000),
+            is_block: rng.bool(),
             is_known: rng.bool(),
         }
     }
@@ -85,7 +88,7 @@ impl Shape {
     /// Creates a shape that differs in one part.
     fn changed(&self, rng: &mut Rng) -> Self {
         let (mut next, other) = (self.clone(), Self::random(rng));
-        match rng.u8(..14) {
+        match rng.u8(..15) {
             0 => next.operations = other.operations,
             1 => next.variables = other.variables,
             2 => next.fragments = other.fragments,
@@ -99,6 +102,7 @@ impl Shape {
             10 => next.directives = other.directives,
             11 => next.literal_bytes = other.literal_bytes,
             12 => next.comment_bytes = other.comment_bytes,
+            13 => next.is_block = other.is_block,
             _ => next.is_known = other.is_known,
         }
         next
@@ -121,8 +125,11 @@ impl Shape {
             true => "accounts:nodes",
             false => "unknown",
         };
-        let literal = "x".repeat(self.literal_bytes);
-        let arguments = format!("(ids:[{values}{used}] o:{{{members}}} s:\"{literal}\")");
+        let literal = match self.is_block {
+            true => format!("\"\"\"{}\"\"\"", "x\n".repeat(self.literal_bytes / 2)),
+            false => format!("\"{}\"", "x".repeat(self.literal_bytes)),
+        };
+        let arguments = format!("(ids:[{values}{used}] o:{{{members}}} s:{literal})");
         let spread = list(self.fragments, &|i| format!("...F{i} "));
         let aliased = list(self.aliases, &|i| format!("a{i}:__typename "));
         let _ = write!(text, "fragment M on Query{{__typename {spread}{aliased}}}");
