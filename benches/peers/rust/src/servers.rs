@@ -177,6 +177,8 @@ fn switchboards(kind: Kind, upstreams: &Sandbox, Keeps(seconds): Keeps) -> Vec<(
         ("UPSTREAM__COMPOSIO__API_KEY", COMPOSIO_KEY.to_owned()),
         ("CACHE__PROVIDERS_TTL_MS", ttl.clone()),
         ("CACHE__ACCOUNTS_TTL_MS", ttl),
+        // One line per request, written to a file.
+        ("LOG__FORMAT", "json".to_owned()),
     ];
     if kind == Kind::Expecting {
         // The sandbox's first 20.
