@@ -11,6 +11,7 @@
 mod availability;
 pub mod channel;
 pub mod lease;
+pub mod quota;
 pub mod redis;
 pub mod settings;
 pub mod stats;
@@ -24,6 +25,7 @@ use tokio::sync::broadcast;
 use self::availability::StoreAvailability;
 use self::channel::{Channel, ChannelEvent, ChannelMessage, Topic};
 use self::lease::{Lease, LeaseAttempt};
+use self::quota::{QuotaExchange, QuotaReply};
 use self::settings::ReplicaSettings;
 pub use self::stats::CommandFailure;
 use self::stats::{CommandKind, StoreCounters, StoreStats};
@@ -96,16 +98,15 @@ impl Replicas {
         }
     }
 
-    /// Publishes a message in the background. While the store is unavailable, [`Topic::Invalidations`] wait for it and
-    /// messages of other topics are lost. Replicas that could not receive messages get [`ChannelEvent::Gap`]
-    /// afterwards.
-    pub fn publish(&self, message: ChannelMessage) {
-        self.channel.publish(message);
+    /// Exchanges the state of a quota; `None` if the store is unavailable.
+    pub async fn exchange_quota(&self, exchange: QuotaExchange) -> Option<QuotaReply> {
+        self.inner.run(CommandKind::Quota, |store| store.exchange_quota(exchange)).await
     }
 
-    /// Publishes a message and waits for the result. Returns whether the store accepted it.
-    pub async fn publish_now(&self, message: ChannelMessage) -> bool {
-        self.inner.publish(&message).await
+    /// Publishes a message to the other replicas; returns whether the store accepted it. Replicas that could not
+    /// receive messages get [`ChannelEvent::Gap`] afterwards.
+    pub async fn publish(&self, message: ChannelMessage) -> bool {
+        self.inner.publish(Topic::Invalidations, &message).await
     }
 
     /// Removes a key if its value is unchanged. Returns whether the store was available.
@@ -113,11 +114,11 @@ impl Replicas {
         self.inner.run(CommandKind::Set, |store| store.remove(key, value)).await.is_some()
     }
 
-    /// Subscribes to the messages of other replicas on a topic. A receiver that falls behind by thousands gets
+    /// Subscribes to the messages of other replicas. A receiver that falls behind by thousands gets
     /// `RecvError::Lagged`, which means the same as [`ChannelEvent::Gap`].
     #[must_use]
-    pub fn subscribe(&self, topic: Topic) -> broadcast::Receiver<ChannelEvent> {
-        self.channel.subscribe(topic)
+    pub fn subscribe(&self) -> broadcast::Receiver<ChannelEvent> {
+        self.channel.subscribe()
     }
 
     /// Returns the statistics for metrics.

@@ -1,9 +1,10 @@
 //! The shared store on a server that speaks Redis's protocol (RESP2).
 //!
 //! [`RedisStore`] needs a single node, not a cluster. It uses MGET, SET (NX, PX), EVAL (to extend or remove an entry
-//! whose value is unchanged), PUBLISH, SUBSCRIBE and PING. An ACL user needs permission for these, on all keys and the
-//! channel with the configured prefix. [`server`] opens connections, and [`bounded_replies`] limits the size of their
-//! replies. [`connection`] manages the shared one, and [`probe`] checks a server for `switchboard check`.
+//! whose value is unchanged, and for [`quota`]), PUBLISH, SUBSCRIBE and PING. An ACL user needs permission for these
+//! and for the commands in the scripts, on all keys and the channel with the configured prefix. [`server`] opens
+//! connections, and [`bounded_replies`] limits the size of their replies. [`connection`] manages the shared one, and
+//! [`probe`] checks a server for `switchboard check`.
 //!
 //! Each command runs in its own task. If its caller has timed out, the task still receives the response. It shows that
 //! the connection is slow but not dead; otherwise [`SharedConnection`] would replace it. The server's error texts are
@@ -15,6 +16,7 @@
 mod bounded_replies;
 mod connection;
 pub mod probe;
+mod quota;
 mod server;
 
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use redis::{Cmd, RedisResult, Value, cmd, pipe};
 use self::bounded_replies::VALUE_BYTES_MAX;
 use self::connection::SharedConnection;
 use self::server::{RedisSettingsError, Server};
+use super::quota::{QuotaExchange, QuotaReply};
 use super::settings::ReplicaSettings;
 use super::store::{Entry, Messages, Store, StoreError};
 
@@ -113,6 +116,12 @@ impl Store for RedisStore {
     fn remove(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.run(|mut connection| async move {
             cmd("EVAL").arg(REMOVE).arg(1).arg(key).arg(value).exec_async(&mut connection).await
+        })
+    }
+
+    fn exchange_quota(&self, exchange: QuotaExchange) -> BoxFuture<'_, Result<QuotaReply, StoreError>> {
+        self.run(|mut connection| async move {
+            quota::command(&exchange).query_async(&mut connection).await.map(quota::reply)
         })
     }
 

@@ -15,6 +15,8 @@ pub enum CommandKind {
     Set,
     /// Acquires, extends or releases a lease.
     Lease,
+    /// Exchanges the state of a quota.
+    Quota,
     /// Publishes a message to other replicas.
     Publish,
     /// Subscribes to the messages of other replicas.
@@ -22,7 +24,7 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
-    const ALL: [Self; 5] = [Self::Get, Self::Set, Self::Lease, Self::Publish, Self::Subscribe];
+    const ALL: [Self; 6] = [Self::Get, Self::Set, Self::Lease, Self::Quota, Self::Publish, Self::Subscribe];
 
     /// Returns the value of the metric label `task`.
     #[must_use]
@@ -31,6 +33,7 @@ impl CommandKind {
             Self::Get => "get",
             Self::Set => "set",
             Self::Lease => "claim",
+            Self::Quota => "quota",
             Self::Publish => "publish",
             Self::Subscribe => "subscribe",
         }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
+use super::quota::{QuotaExchange, QuotaReply};
+
 /// Reason why a command failed. The server's own text is discarded, because it can quote keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -52,6 +54,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Removes a key if its value is unchanged.
     fn remove(&self, key: String, value: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Applies an exchange of a quota's state at once, and returns the state afterwards (EVAL).
+    fn exchange_quota(&self, exchange: QuotaExchange) -> BoxFuture<'_, Result<QuotaReply, StoreError>>;
 
     /// Publishes a message to all subscribers of a channel (PUBLISH).
     fn publish(&self, channel: String, message: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -21,7 +21,7 @@ pub(super) const VALUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The largest sum of the values and lines of one reply.
 const REPLY_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// The largest message of the channel; the longest are snapshots of a quota.
+/// The largest message of the channel.
 pub(super) const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 
 /// Longest line of the protocol: a number or an error text.

@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout};
 
 use super::connection::{failure, is_unauthenticated};
 use super::server::{RedisSettingsError, Server};
-use super::{EXTEND, REMOVE};
+use super::{EXTEND, REMOVE, quota};
+use crate::replicas::quota::QuotaExchange;
 use crate::replicas::settings::ReplicaSettings;
 use crate::replicas::store::StoreError;
 
@@ -84,6 +85,8 @@ async fn check_commands(connection: &mut MultiplexedConnection, prefix: &str) ->
     run(connection, "MGET", &[key]).await?;
     run(connection, "EVAL", &[EXTEND, "1", key, "1", "1000"]).await?;
     run(connection, "EVAL", &[REMOVE, "1", key, "1"]).await?;
+    let exchange = quota::command(&QuotaExchange::probe(key.clone()));
+    exchange.exec_async(connection).await.map_err(|error| command_failure("EVAL", &error))?;
     run(connection, "PUBLISH", &[&format!("{prefix}:check"), ""]).await
 }
 

@@ -242,7 +242,7 @@ declared! {
         "Actions on connected accounts; `refused`: not allowed, invalid or refused by Composio; `unknown`: Composio did not confirm it";
     REPLICA_COMMANDS = Counter "switchboard_replica_commands_total" in ""
         by [
-            label("task", &["get", "set", "claim", "publish", "subscribe"]),
+            label("task", &["get", "set", "claim", "quota", "publish", "subscribe"]),
             label("outcome", &["ok", "away", "timeout", "unreachable", "locked_out", "refused"])
         ]:
         "Commands to Redis; `away`: not sent, because Redis was unreachable";

@@ -1,4 +1,4 @@
-//! Our own calls of the last minutes.
+//! Our calls of the last minutes: those of this replica, and in another list those of others.
 //!
 //! The upstream counts a call at an unknown time between sending and response. So a call occupies the minute
 //! from its sending until one minute after its response, and is subtracted from the remaining calls until its
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::MINUTE;
+use super::moment::MINUTE;
 
 /// Time after which a call without a response is considered lost; far above the deadline of any call.
-const CALL_LOST_AFTER: Duration = Duration::from_secs(120);
+pub(super) const CALL_LOST_AFTER: Duration = Duration::from_secs(120);
 
 /// Maximum number of remembered calls, about 600 KB. A client that makes more calls in two minutes has no
 /// limit that this model needs.
@@ -61,38 +61,18 @@ impl RecentCalls {
         call
     }
 
-    /// Adds an earlier call of another replica that was reported late. It is placed after all known calls; its
-    /// end time stays unchanged.
-    pub(super) fn add(&mut self, sent: Instant, ended: Option<Instant>) -> Call {
-        let sent = self.recent.back().map_or(sent, |latest| latest.sent.max(sent));
-        let last = self.last.max(Some(sent));
-        let call = self.start(sent);
-        self.last = last;
-        if let Some(ended) = ended {
-            self.end(&call, ended);
-        }
-        call
+    /// Creates the list of other replicas' calls. A confirmed one is not the last, as far as this list knows.
+    pub(super) fn of_others(mut calls: Vec<RecentCall>) -> Self {
+        calls.sort_unstable_by_key(|call| call.sent);
+        let unconfirmed = || calls.iter().filter(|call| !call.is_confirmed);
+        let (last, count) = (unconfirmed().map(|call| call.sent).max(), unconfirmed().count() as u64);
+        Self { first: 0, unconfirmed: count, recent: calls.into(), last }
     }
 
-    /// Records that some call was sent at `at`.
-    pub(super) fn had_left(&mut self, at: Instant) {
-        self.last = self.last.max(Some(at));
-    }
-
-    /// Whether the call has ended, as far as remembered.
-    pub(super) fn has_ended(&self, call: Call) -> bool {
-        let recent = call.0.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        recent.and_then(|place| self.recent.get(place)).is_some_and(|recent| recent.ended.is_some())
-    }
-
-    /// Returns the latest `most` calls, in the order of sending.
-    pub(super) fn latest(&self, most: usize) -> impl Iterator<Item = (Call, &RecentCall)> {
-        (self.first..).map(Call).zip(&self.recent).skip(self.recent.len().saturating_sub(most))
-    }
-
-    /// Returns the earliest remembered call, or the next one.
-    pub(super) fn earliest(&self) -> Call {
-        Call(self.first)
+    /// Returns until when the call occupies the minute, and until when it is unconfirmed.
+    pub(super) fn expiry(&self, call: Call) -> Option<(Instant, Option<Instant>)> {
+        let recent = self.recent.get(usize::try_from(call.0.checked_sub(self.first)?).ok()?)?;
+        Some((recent.minute_end(), (!recent.is_confirmed).then(|| recent.sent + CALL_LOST_AFTER)))
     }
 
     pub(super) fn end(&mut self, call: &Call, now: Instant) {
@@ -110,8 +90,8 @@ impl RecentCalls {
     }
 
     fn find(&mut self, call: &Call) -> Option<&mut RecentCall> {
-        let place = usize::try_from(call.0.checked_sub(self.first)?).ok()?;
-        self.recent.get_mut(place)
+        let index = usize::try_from(call.0.checked_sub(self.first)?).ok()?;
+        self.recent.get_mut(index)
     }
 
     /// Forgets calls that are no longer relevant. Returns how many of them were unconfirmed.
@@ -134,31 +114,34 @@ impl RecentCalls {
         self.unconfirmed
     }
 
-    /// Returns the number of calls that an upstream may count in the same minute as a call sent now.
-    pub(super) fn in_minute(&self, now: Instant) -> u64 {
-        self.recent.iter().filter(|recent| recent.minute_end() > now).count() as u64
+    /// Returns the number of remembered calls.
+    pub(super) fn len(&self) -> usize {
+        self.recent.len()
     }
 
-    /// Returns the number of calls sent within the last minute. Unlike [`Self::in_minute`], slow calls do not count
+    /// Returns when each call ends to occupy the minute of a call that is sent now.
+    pub(super) fn minute_ends(&self, now: Instant) -> impl Iterator<Item = Instant> {
+        self.recent.iter().map(RecentCall::minute_end).filter(move |end| *end > now)
+    }
+
+    /// Returns the number of calls sent within the last minute. Unlike in [`Self::minute_ends`], slow calls do not count
     /// longer.
-    pub(super) fn left_in_minute(&self, now: Instant) -> u64 {
+    pub(super) fn sent_in_minute(&self, now: Instant) -> u64 {
         let since = now.checked_sub(MINUTE);
         let earlier = self.recent.partition_point(|recent| since.is_some_and(|since| recent.sent <= since));
         (self.recent.len() - earlier) as u64
-    }
-
-    /// Returns when one more call fits into `limit` per minute; `None` if it fits now.
-    pub(super) fn room_at(&self, now: Instant, limit: u64) -> Option<Instant> {
-        (self.recent.len() as u64).checked_sub(limit)?;
-        let mut leaving: Vec<_> =
-            self.recent.iter().map(RecentCall::minute_end).filter(|leaves| *leaves > now).collect();
-        let over = usize::try_from((leaving.len() as u64).checked_sub(limit)?).ok()?;
-        leaving.sort_unstable();
-        leaving.get(over).copied()
     }
 
     /// Returns the time of the last sent call.
     pub(super) fn last(&self) -> Option<Instant> {
         self.last
     }
+}
+
+/// Returns when one more call fits into `limit` per minute; `None` if it fits now.
+pub(super) fn room_at(minute_ends: impl Iterator<Item = Instant>, limit: u64) -> Option<Instant> {
+    let mut ends: Vec<_> = minute_ends.collect();
+    let over = usize::try_from((ends.len() as u64).checked_sub(limit)?).ok()?;
+    ends.sort_unstable();
+    ends.get(over).copied()
 }

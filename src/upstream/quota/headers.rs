@@ -1,23 +1,18 @@
 //! Rate limit headers of one response, parsed into the form that the quota model in [`super`] uses.
 //!
 //! Times are relative to the response's own `Date`, so only the upstream's clock decides when its window ends
-//! (docs/upstreams.md#rate-limit-reset). Replicas exchange this form, not the headers.
+//! (docs/upstreams.md#rate-limit-reset).
 
 use std::time::Duration;
 
 use http::HeaderMap;
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
-use super::{super::rate_limit, DAY};
+use super::super::rate_limit;
+use super::moment::{DAY, FUTURE_MAX};
 
-/// Later resets are implausible and ignored (docs/upstreams.md#rate-limit-reset).
-const RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
-
-/// Parsed rate limit headers. The serialized names are those of earlier versions, whose replicas may run at the same
-/// time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Parsed rate limit headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) struct QuotaHeaders {
     pub(super) limit: Option<u64>,
     pub(super) remaining: Option<u64>,
@@ -29,25 +24,17 @@ pub(in crate::upstream) struct QuotaHeaders {
     /// Delay before the next call after a 429.
     pub(super) wait: Option<Duration>,
     /// Whether `Retry-After` stated the delay. Otherwise it is derived from the reset.
-    #[serde(rename = "asks_to_wait")]
     pub(super) is_wait_stated: bool,
-    /// Whether the headers were received some time ago, as those from another replica can be.
-    #[serde(skip)]
-    pub(super) is_late: bool,
 }
 
-/// Form in which the headers state the end of the window. Replicas of earlier versions use the names `told` and
-/// `untold`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+/// Form in which the headers state the end of the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::upstream) enum WindowEnd {
     /// By a reset time, which also identifies the window.
-    #[serde(rename = "told")]
     Reset,
     /// By the window's length only (docs/upstreams.md#composio-rate-limits): it ends at most this long from now.
     Within(Duration),
     /// Not at all: assumed to be a day that ends at midnight UTC (docs/upstreams.md#leadlex-rate-limits).
-    #[serde(rename = "untold")]
     Unknown,
 }
 
@@ -56,7 +43,7 @@ impl QuotaHeaders {
     pub(in crate::upstream) fn read(headers: &HeaderMap, received_at: Timestamp) -> Self {
         let upstream_now = rate_limit::upstream_now(headers, received_at);
         let until = |at: Timestamp| Duration::try_from(at.duration_since(upstream_now)).unwrap_or_default();
-        let reset = rate_limit::resets_at(headers, upstream_now).filter(|at| until(*at) <= RESET_MAX);
+        let reset = rate_limit::resets_at(headers, upstream_now).filter(|at| until(*at) <= FUTURE_MAX);
         let (ends, resets_at) = match (reset, rate_limit::window(headers)) {
             (Some(at), _) => (WindowEnd::Reset, at),
             (None, Some(length)) => {
@@ -74,30 +61,7 @@ impl QuotaHeaders {
             // `rate_limit` itself converts the local time to the upstream's.
             wait: rate_limit::wait(headers, received_at),
             is_wait_stated: rate_limit::retry_after(headers, received_at).is_some(),
-            is_late: false,
         }
-    }
-
-    /// Returns the result for a response without rate limit headers.
-    pub(super) fn nothing(wall: Timestamp) -> Self {
-        Self::read(&HeaderMap::new(), wall)
-    }
-
-    /// Adjusts the values to a later time. `None` if the window has ended by then, or if no response can have
-    /// stated these values.
-    pub(super) fn after(self, age: Duration) -> Option<Self> {
-        let is_long = |time: Duration| time > RESET_MAX;
-        let ends_oddly = match self.ends {
-            WindowEnd::Within(length) => length.is_zero() || is_long(length),
-            WindowEnd::Reset | WindowEnd::Unknown => false,
-        };
-        if ends_oddly || is_long(self.resets_in) || self.wait.is_some_and(is_long) {
-            return None;
-        }
-        let resets_in = self.resets_in.checked_sub(age).filter(|left| !left.is_zero())?;
-        let wait = self.wait.and_then(|wait| wait.checked_sub(age));
-        let limit = at_least_one(self.limit);
-        Some(Self { limit, resets_in, wait, is_late: !age.is_zero(), ..self })
     }
 
     /// Whether the headers state a limit or remaining calls.

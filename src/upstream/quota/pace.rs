@@ -18,7 +18,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Calls of one window that refreshes may use, without the reserve.
 pub(super) struct Pace {
     /// All calls of the window.
-    pub(super) whole: u64,
+    pub(super) total: u64,
     /// Calls that are left of them.
     pub(super) left: u64,
     pub(super) began: Instant,
@@ -33,7 +33,7 @@ impl Pace {
         if self.left == 0 {
             return Some(self.resets);
         }
-        let even_time = self.length.mul_f64(share(self.left - 1, self.whole));
+        let even_time = self.length.mul_f64(fraction(self.left - 1, self.total));
         if even_time >= self.resets.duration_since(now) {
             return None;
         }
@@ -49,8 +49,10 @@ impl Pace {
         let until_reset = self.resets.duration_since(now);
         let items = items.clamp(1, ITEMS_MAX) as u64;
         match items.checked_sub(self.left.saturating_add(1)) {
-            None => until_reset.mul_f64(share(items, self.left.saturating_add(1))),
-            Some(waiting) => until_reset + self.length.mul_f64(share(waiting, self.whole.saturating_add(1))),
+            None => until_reset.mul_f64(fraction(items, self.left.saturating_add(1))),
+            Some(waiting) => {
+                until_reset + self.length.mul_f64(fraction(waiting, self.total.saturating_add(1)))
+            }
         }
     }
 }
@@ -60,8 +62,8 @@ fn intervals(calls: u64) -> f64 {
     to_f64(calls) + 1.0
 }
 
-fn share(part: u64, whole: u64) -> f64 {
-    to_f64(part) / to_f64(whole.max(1))
+fn fraction(part: u64, total: u64) -> f64 {
+    to_f64(part) / to_f64(total.max(1))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of calls; precision above 2^52 is not needed")]

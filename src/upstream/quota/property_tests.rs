@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
-use super::{Call, CallDecision, PROBE_AFTER, Purpose, Quota, QuotaSettings};
+use super::credential_quota::PROBE_AFTER;
+use super::{Call, CallDecision, Purpose, Quota, QuotaSettings};
 
 const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
@@ -83,7 +84,7 @@ struct World {
     limit: u64,
     /// Number of the current window.
     window: u64,
-    ours: u64,
+    own_calls: u64,
     others: u64,
     ours_at: Vec<u64>,
     in_flight: Vec<InFlightCall>,
@@ -103,7 +104,7 @@ impl World {
             dialect,
             limit,
             window: 0,
-            ours: 0,
+            own_calls: 0,
             others: 0,
             ours_at: Vec::new(),
             in_flight: Vec::new(),
@@ -148,7 +149,8 @@ impl World {
             Step::Others(_) if self.dialect == Dialect::Composio => {}
             Step::Others(calls) => {
                 self.turn_window();
-                self.others += u64::from(calls).min(self.limit - (self.ours + self.others).min(self.limit));
+                self.others +=
+                    u64::from(calls).min(self.limit - (self.own_calls + self.others).min(self.limit));
             }
         }
         Ok(())
@@ -189,7 +191,7 @@ impl World {
 
     fn turn_window(&mut self) {
         if self.window != self.now / self.length() {
-            (self.window, self.ours, self.others) = (self.now / self.length(), 0, 0);
+            (self.window, self.own_calls, self.others) = (self.now / self.length(), 0, 0);
         }
     }
 
@@ -205,7 +207,7 @@ impl World {
         let call = self.in_flight.remove(place);
         self.turn_window();
         let in_minute = self.ours_at.iter().filter(|at| **at + MINUTE > self.now).count() as u64;
-        let refused = self.ours + self.others >= self.limit
+        let refused = self.own_calls + self.others >= self.limit
             || (self.dialect != Dialect::Composio && in_minute >= PER_MINUTE);
         if refused
             && let Some(known) = call.known
@@ -213,10 +215,10 @@ impl World {
         {
             let others = if known.window == self.window { known.others } else { 0 };
             prop_assert!(in_minute < self.per_minute(), "over the minute's limit at {}", self.now);
-            prop_assert!(self.ours + others < self.limit, "over the window's limit at {}", self.now);
+            prop_assert!(self.own_calls + others < self.limit, "over the window's limit at {}", self.now);
         }
         if !refused {
-            self.ours += 1;
+            self.own_calls += 1;
             self.ours_at.push(self.now);
         }
         let known = Known { window: self.window, others: self.others };
@@ -226,7 +228,7 @@ impl World {
     }
 
     fn headers(&self) -> HeaderMap {
-        let left = i128::from(self.limit) - i128::from(self.ours + self.others);
+        let left = i128::from(self.limit) - i128::from(self.own_calls + self.others);
         let end = (self.window + 1) * self.length();
         let (limit, ends, end) = match self.dialect {
             Dialect::Leadlex => ("x-ratelimit-limit", "x-ratelimit-reset", wall(end).as_second().to_string()),

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::{Call, CallDecision, DAY, MINUTE, Purpose, Quota, QuotaSettings};
+use super::moment::{DAY, MINUTE};
+use super::{Call, CallDecision, Purpose, Quota, QuotaSettings};
 use Purpose::{Needed, Refresh};
 
 const NOON: &str = "2026-11-21T12:00:00Z";

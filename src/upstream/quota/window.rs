@@ -7,10 +7,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::headers::{QuotaHeaders, WindowEnd, later};
-use super::{DAY, MINUTE};
+use super::moment::{CLOCK_SKEW_MAX, DAY, FUTURE_MAX, MINUTE, Moment};
 
 /// Reset times closer than this belong to the same window: a reset stated as a delay varies with the latency.
 const SAME_RESET_WITHIN: SignedDuration = SignedDuration::from_secs(30);
@@ -26,16 +27,75 @@ pub(super) struct Window {
     is_reset_stated: bool,
     /// Smallest remaining number stated in this window.
     reported_remaining: Option<u64>,
-    /// Calls lost without a confirmation since the last confirmed number.
-    assumed_counted: u64,
-    /// Our calls since the window began.
-    ours: u64,
+    /// Calls without any response since the last number that a response stated. The upstream may have counted them.
+    lost_calls: u64,
+    /// Calls of all replicas since the window began.
+    sent_calls: u64,
     began: Instant,
     resets: Instant,
+    /// Part of `resets` that allows for the clock of the replica that stated it.
+    skew: Duration,
     resets_at: Option<Timestamp>,
     /// End of the previous window.
     ended_at: Option<Timestamp>,
     length: Duration,
+}
+
+/// Counts of the store that the current state includes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct SharedCounts {
+    pub(super) sent: u64,
+    pub(super) lost: u64,
+}
+
+/// A window as replicas share it. `sent_before` and `lost_before` are the counts of the store when the window began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SharedWindow {
+    limit: Option<u64>,
+    is_limit_stated: bool,
+    is_reset_stated: bool,
+    remaining: Option<u64>,
+    sent_before: i64,
+    lost_before: i64,
+    began: u64,
+    resets: u64,
+    resets_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
+    length_ms: u64,
+}
+
+impl SharedWindow {
+    /// Returns the window; `None` if no replica can have written it. The end of a window that is `known` here is
+    /// exact.
+    pub(super) fn window(
+        self,
+        moment: Moment,
+        counts: SharedCounts,
+        known: Option<Window>,
+    ) -> Option<Window> {
+        let length = Duration::from_millis(self.length_ms);
+        if length.is_zero() || length > FUTURE_MAX {
+            return None;
+        }
+        let resets = (moment.instant(self.resets) + CLOCK_SKEW_MAX, CLOCK_SKEW_MAX);
+        let known = known.filter(|known| known.resets_at == self.resets_at && self.resets_at.is_some());
+        let (resets, skew) = known.map_or(resets, |known| (known.resets, known.skew));
+        Some(Window {
+            limit: self.limit,
+            is_limit_stated: self.is_limit_stated,
+            is_reset_stated: self.is_reset_stated,
+            reported_remaining: self.remaining,
+            lost_calls: since(counts.lost, self.lost_before),
+            sent_calls: since(counts.sent, self.sent_before),
+            began: moment.instant(self.began).min(moment.now),
+            resets,
+            skew,
+            resets_at: self.resets_at,
+            ended_at: self.ended_at,
+            length,
+        })
+    }
 }
 
 impl Window {
@@ -46,10 +106,11 @@ impl Window {
             is_limit_stated: false,
             is_reset_stated: false,
             reported_remaining: None,
-            assumed_counted: 0,
-            ours: 0,
+            lost_calls: 0,
+            sent_calls: 0,
             began: now,
             resets: now + DAY,
+            skew: Duration::ZERO,
             resets_at: None,
             ended_at: None,
             length: DAY,
@@ -60,16 +121,16 @@ impl Window {
     /// which `unconfirmed` calls the new window counts, so all of them are assumed.
     pub(super) fn at(mut self, now: Instant, unconfirmed: u64) -> Self {
         let Some(over) = now.checked_duration_since(self.resets) else { return self };
-        let whole = u32::try_from(over.as_nanos() / self.length.as_nanos().max(1)).unwrap_or(u32::MAX);
-        let skipped = self.length.saturating_mul(whole);
+        let periods = u32::try_from(over.as_nanos() / self.length.as_nanos().max(1)).unwrap_or(u32::MAX);
+        let skipped = self.length.saturating_mul(periods);
         self.began = self.resets + skipped;
         self.resets = self.began + self.length;
         self.ended_at = self.resets_at.map(|at| later(at, skipped));
         self.resets_at = self.ended_at.map(|at| later(at, self.length));
         self.limit = self.limit.filter(|_| self.is_limit_stated);
         self.reported_remaining = self.limit;
-        self.assumed_counted = 0;
-        self.ours = unconfirmed;
+        self.lost_calls = 0;
+        self.sent_calls = unconfirmed;
         self
     }
 
@@ -79,7 +140,7 @@ impl Window {
         match (headers.ends, self.resets_at) {
             (WindowEnd::Unknown, Some(_)) if !headers.has_counts() => return false,
             (_, None) => {
-                (self.resets, self.resets_at) = (now + headers.resets_in, Some(headers.resets_at));
+                self.end_at(headers, now);
                 self.length = match headers.ends {
                     WindowEnd::Within(length) => length,
                     WindowEnd::Reset | WindowEnd::Unknown => DAY.max(headers.resets_in),
@@ -94,7 +155,9 @@ impl Window {
                     self.restart(headers, now);
                 } else {
                     // Each estimate is late by the latency, so the earliest is the best.
-                    self.resets = self.resets.min(now + headers.resets_in);
+                    if now + headers.resets_in < self.resets {
+                        (self.resets, self.skew) = (now + headers.resets_in, Duration::ZERO);
+                    }
                     self.resets_at = Some(known.min(headers.resets_at));
                 }
             }
@@ -103,11 +166,11 @@ impl Window {
                 // of the limit remains, the difference does not matter.
                 let rise = self.reported_remaining.and_then(|left| headers.remaining?.checked_sub(left));
                 let is_new = rise.is_some_and(|rise| rise > self.limit.unwrap_or(0) / 2);
-                if is_new && !headers.is_late {
+                if is_new {
                     self.restart(headers, now);
                 } else if rise.is_none_or(|rise| rise == 0) {
                     // A lower number may belong to a later window, which ends later.
-                    (self.resets, self.resets_at) = (now + headers.resets_in, Some(headers.resets_at));
+                    self.end_at(headers, now);
                 }
             }
             (WindowEnd::Unknown, Some(_)) => {}
@@ -117,18 +180,20 @@ impl Window {
 
     fn restart(&mut self, headers: &QuotaHeaders, now: Instant) {
         self.ended_at = self.resets_at;
-        (self.resets, self.resets_at) = (now + headers.resets_in, Some(headers.resets_at));
+        self.end_at(headers, now);
         self.began = now;
         self.reported_remaining = None;
-        self.assumed_counted = 0;
-        self.ours = 1;
+        self.lost_calls = 0;
+        self.sent_calls = 1;
+    }
+
+    fn end_at(&mut self, headers: &QuotaHeaders, now: Instant) {
+        (self.resets, self.skew) = (now + headers.resets_in, Duration::ZERO);
+        self.resets_at = Some(headers.resets_at);
     }
 
     fn count_down(&mut self, headers: &QuotaHeaders) -> bool {
         if headers.limit.is_some() && self.limit.is_some() && headers.limit != self.limit {
-            if headers.is_late {
-                return false;
-            }
             // The plan has changed.
             self.reported_remaining = None;
         }
@@ -140,75 +205,56 @@ impl Window {
             return false;
         };
         self.reported_remaining = Some(self.reported_remaining.map_or(remaining, |left| left.min(remaining)));
-        if !headers.is_late {
-            // Late headers may precede the calls assumed to be counted.
-            self.assumed_counted = 0;
-        }
+        self.lost_calls = 0;
         true
     }
 
-    /// Counts one more call of ours.
-    pub(super) fn count(&mut self) {
-        self.ours = self.ours.saturating_add(1);
+    /// Counts one more sent call.
+    pub(super) fn count_sent(&mut self) {
+        self.sent_calls = self.sent_calls.saturating_add(1);
     }
 
-    /// Raises the number of our calls to at least `calls`, as reported by an older replica.
-    pub(super) fn count_up_to(&mut self, calls: u64, headers: &QuotaHeaders) {
-        if self.resets_at.is_some_and(|at| at.duration_since(headers.resets_at).abs() <= SAME_RESET_WITHIN) {
-            self.ours = self.ours.max(calls);
+    /// Returns the window in the form that replicas share.
+    pub(super) fn shared(&self, moment: Moment, counts: SharedCounts) -> SharedWindow {
+        SharedWindow {
+            limit: self.limit,
+            is_limit_stated: self.is_limit_stated,
+            is_reset_stated: self.is_reset_stated,
+            remaining: self.reported_remaining,
+            sent_before: counts.sent.cast_signed().saturating_sub_unsigned(self.sent_calls),
+            lost_before: counts.lost.cast_signed().saturating_sub_unsigned(self.lost_calls),
+            began: moment.millis(self.began),
+            resets: moment.millis(self.resets - self.skew),
+            resets_at: self.resets_at,
+            ended_at: self.ended_at,
+            length_ms: u64::try_from(self.length.as_millis()).unwrap_or(u64::MAX),
         }
     }
 
-    /// Returns the state in the form of headers, where `unconfirmed` calls may have used the stated number.
-    pub(super) fn headers(&self, now: Instant, unconfirmed: u64) -> Option<QuotaHeaders> {
-        let ends = match self.limit.or(self.reported_remaining) {
-            _ if self.length <= MINUTE => WindowEnd::Within(self.length),
-            Some(_) => WindowEnd::Reset,
-            None => WindowEnd::Unknown,
-        };
-        Some(QuotaHeaders {
-            limit: self.limit,
-            remaining: self
-                .reported_remaining
-                .map(|left| left.saturating_sub(unconfirmed.saturating_add(self.assumed_counted))),
-            ends,
-            resets_in: self.resets.saturating_duration_since(now).max(Duration::from_secs(1)),
-            resets_at: self.resets_at?,
-            wait: None,
-            is_wait_stated: false,
-            is_late: false,
-        })
-    }
-
-    /// Returns the number of our calls since the window began.
-    pub(super) fn ours(&self) -> u64 {
-        self.ours
-    }
-
     /// Records lost calls that the upstream may have counted.
-    pub(super) fn assume_counted(&mut self, unconfirmed: u64) {
-        self.assumed_counted = self.assumed_counted.saturating_add(unconfirmed);
+    pub(super) fn add_lost(&mut self, unconfirmed: u64) {
+        self.lost_calls = self.lost_calls.saturating_add(unconfirmed);
     }
 
     /// Returns the remaining calls, where `unconfirmed` calls may have used the stated number.
     pub(super) fn left(&self, unconfirmed: u64, per_day: Option<u64>) -> Option<u64> {
-        self.left_but_for(unconfirmed.saturating_add(self.assumed_counted), per_day)
+        self.left_after(unconfirmed.saturating_add(self.lost_calls), per_day)
     }
 
     /// Returns the remaining calls if the upstream counted no unconfirmed call.
-    pub(super) fn left_at_most(&self, per_day: Option<u64>) -> Option<u64> {
-        self.left_but_for(0, per_day)
+    pub(super) fn left_without_unconfirmed(&self, per_day: Option<u64>) -> Option<u64> {
+        self.left_after(0, per_day)
     }
 
-    fn left_but_for(&self, calls: u64, per_day: Option<u64>) -> Option<u64> {
+    fn left_after(&self, calls: u64, per_day: Option<u64>) -> Option<u64> {
         let headers = self.reported_remaining.map(|left| left.saturating_sub(calls));
-        let cap = self.cap(per_day).map(|cap| cap.saturating_sub(self.ours));
-        headers.into_iter().chain(cap).min()
+        let configured = self.lower_limit(per_day).map(|limit| limit.saturating_sub(self.sent_calls));
+        headers.into_iter().chain(configured).min()
     }
 
-    /// Returns the limit of the whole window.
+    /// Returns the limit of the window.
     pub(super) fn limit(&self, per_day: Option<u64>) -> Option<u64> {
-        self.cap(per_day).or(self.limit)
+        self.lower_limit(per_day).or(self.limit)
     }
 
     /// Returns the limit per minute that follows from the window's limit.
@@ -219,9 +265,9 @@ impl Window {
         self.limit.or(per_day).filter(|_| self.counts_days()).and_then(minute_of_day)
     }
 
-    /// Returns the maximum number of our own calls, if lower than the limit in the headers.
-    fn cap(&self, per_day: Option<u64>) -> Option<u64> {
-        per_day.filter(|cap| self.counts_days() && self.limit.is_none_or(|limit| limit > *cap))
+    /// Returns the configured limit of all replicas' calls, if it is lower than the limit in the headers.
+    fn lower_limit(&self, per_day: Option<u64>) -> Option<u64> {
+        per_day.filter(|calls| self.counts_days() && self.limit.is_none_or(|limit| limit > *calls))
     }
 
     fn counts_days(&self) -> bool {
@@ -237,8 +283,14 @@ impl Window {
         self.began
     }
 
+    /// Returns the end of the window, late enough for the clock of any replica.
     pub(super) fn resets(&self) -> Instant {
         self.resets
+    }
+
+    /// Returns the end of the window without the allowance for clocks.
+    pub(super) fn expected_reset(&self) -> Instant {
+        self.resets - self.skew
     }
 
     pub(super) fn resets_at(&self) -> Option<Timestamp> {
@@ -258,6 +310,11 @@ pub(super) fn minute_of_day(per_day: u64) -> Option<u64> {
         1_001..=10_000 => Some(200),
         _ => None,
     }
+}
+
+/// Returns how far a count has grown since it was `before`.
+fn since(count: u64, before: i64) -> u64 {
+    u64::try_from(count.cast_signed().saturating_sub(before)).unwrap_or_default()
 }
 
 fn later_by(at: Timestamp, by: SignedDuration) -> Timestamp {

@@ -14,6 +14,7 @@ use switchboard::domain::clock::Clock;
 use switchboard::graphql::graph::Graph;
 use switchboard::http::ops;
 use switchboard::operation::OperationEngine;
+use switchboard::replicas::quota::{QuotaExchange, QuotaReply};
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};
 use switchboard::telemetry::connections::Connections;
@@ -50,6 +51,10 @@ impl Store for UnreachableStore {
     }
 
     fn remove(&self, _: String, _: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
+        unreachable()
+    }
+
+    fn exchange_quota(&self, _: QuotaExchange) -> BoxFuture<'_, Result<QuotaReply, StoreError>> {
         unreachable()
     }
 

@@ -76,9 +76,8 @@ async fn three_replicas_share_a_starter_key_for_two_days_without_a_429() {
         "one replica: {} calls, mean age {} s; three: {} calls, mean age {} s",
         one.calls, one.mean_age, three.calls, three.mean_age
     );
-    // Each replica reserves a call or two for concurrent calls of the others.
     assert!(three.calls <= one.calls + 2, "{} calls of three, {} of one", three.calls, one.calls);
-    assert!(three.mean_age <= one.mean_age * 115 / 100, "{} s, {} s", three.mean_age, one.mean_age);
+    assert!(three.mean_age <= one.mean_age * 105 / 100, "{} s, {} s", three.mean_age, one.mean_age);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use switchboard::replicas::quota::{CALLS_MAX, QuotaExchange, QuotaReply, QuotaWrite, SharedCall};
 use switchboard::replicas::store::{Entry, Store};
 use tokio::time::Instant;
 
@@ -12,6 +13,8 @@ use super::memory::MemoryStore;
 pub(crate) async fn check_contract(store: &dyn Store, prefix: &str) {
     values(store, prefix).await;
     claims(store, prefix).await;
+    quota_calls(store, prefix).await;
+    quota_value(store, prefix).await;
     channels(store, prefix).await;
 }
 
@@ -91,6 +94,98 @@ async fn channels(store: &dyn Store, prefix: &str) {
     drop(first);
     store.publish(one, b"more".to_vec()).await.unwrap();
     assert_eq!(second.next().await, Some(b"more".to_vec()));
+}
+
+/// The time of the first exchange, in milliseconds.
+const NOW: u64 = 1_795_000_000_000;
+
+/// An exchange of replica `replica` that changes nothing, `at` milliseconds after the first.
+fn exchange(prefix: &str, replica: &str, at: u64) -> QuotaExchange {
+    QuotaExchange {
+        key: format!("{prefix}:quota:{{tag}}"),
+        now: NOW + at,
+        expired_before: NOW + at - 5_000,
+        ttl: Duration::from_secs(60),
+        replica: replica.to_owned(),
+        replica_until: NOW + at + 30_000,
+        calls: vec![],
+        write: None,
+    }
+}
+
+/// A call that counts until these times after the first exchange; 0: not.
+fn call(id: &str, minute_until: u64, unconfirmed_until: u64) -> SharedCall {
+    let until = |after: u64| if after == 0 { 0 } else { NOW + after };
+    let (minute_until, unconfirmed_until) = (until(minute_until), until(unconfirmed_until));
+    SharedCall { id: id.to_owned(), minute_until, unconfirmed_until }
+}
+
+fn listed(calls: &[(String, u64)]) -> Vec<(&str, u64)> {
+    calls.iter().map(|(id, until)| (id.as_str(), until - NOW)).collect()
+}
+
+async fn quota_calls(store: &dyn Store, prefix: &str) {
+    let prefix = &format!("{prefix}:calls");
+    let send = async |replica: &str, at: u64, calls: Vec<SharedCall>| {
+        store.exchange_quota(QuotaExchange { calls, ..exchange(prefix, replica, at) }).await.unwrap()
+    };
+    let first = send("a", 0, vec![]).await;
+    assert_eq!(first, QuotaReply { tick: NOW, replicas: 1, ..QuotaReply::default() });
+
+    // Calls in flight of two replicas; a repeated request counts once.
+    send("a", 1, vec![call("a:0", 120_000, 120_000), call("a:1", 120_001, 120_001)]).await;
+    send("a", 1, vec![call("a:1", 120_001, 120_001)]).await;
+    let reply = send("b", 0, vec![call("b:0", 120_002, 120_002)]).await;
+    assert_eq!((reply.sent, reply.lost, reply.replicas), (3, 0, 2));
+    assert!(reply.tick > NOW + 1, "ticks grow although this replica's clock is behind");
+    assert_eq!(listed(&reply.minute), [("a:0", 120_000), ("a:1", 120_001), ("b:0", 120_002)]);
+    assert_eq!(reply.unconfirmed, reply.minute);
+
+    // One is confirmed, one gets no response, and one was not sent after all.
+    let ended =
+        vec![call("a:0", 60_500, 0), call("a:1", 60_600, 120_001), call("b:0", 0, 0), call("b:1", 0, 0)];
+    let reply = send("a", 500, ended).await;
+    assert_eq!((reply.sent, reply.lost), (2, 0));
+    assert_eq!(listed(&reply.minute), [("a:0", 60_500), ("a:1", 60_600)]);
+    assert_eq!(listed(&reply.unconfirmed), [("a:1", 120_001)]);
+
+    // Times decide what has expired, not the server's clock. A call without a response counts as lost.
+    let reply = send("b", 65_500, vec![]).await;
+    assert_eq!((listed(&reply.minute), reply.replicas), (vec![("a:1", 60_600)], 1));
+    let reply = send("b", 125_001, vec![]).await;
+    assert_eq!((reply.sent, reply.lost), (2, 1));
+    assert_eq!((reply.minute, reply.unconfirmed), (vec![], vec![]));
+
+    // Only the latest calls are listed, but all count.
+    let many = (0..300).map(|n| call(&format!("b:{n:03}"), 200_000 + n, 200_000 + n)).collect();
+    let reply = send("b", 130_000, many).await;
+    assert_eq!((reply.sent, reply.minute.len(), reply.unconfirmed.len()), (302, CALLS_MAX, CALLS_MAX));
+    assert_eq!(reply.minute.last(), Some(&("b:299".to_owned(), NOW + 200_299)));
+}
+
+async fn quota_value(store: &dyn Store, prefix: &str) {
+    let prefix = &format!("{prefix}:value");
+    let write = async |version: u64, value: &[u8], ttl: Duration| {
+        let write = Some(QuotaWrite { version, value: value.to_vec() });
+        let reply =
+            store.exchange_quota(QuotaExchange { ttl, write, ..exchange(prefix, "a", 0) }).await.unwrap();
+        (reply.is_accepted, reply.version, reply.value)
+    };
+    let (minute, short) = (Duration::from_secs(60), Duration::from_millis(30));
+    // Where there is no value, any version is accepted.
+    assert_eq!(write(7, b"first", minute).await, (true, 1, b"first".to_vec()));
+    assert_eq!(write(0, b"late", minute).await, (false, 1, b"first".to_vec()));
+    assert_eq!(write(1, b"\0\xff\r\n", minute).await, (true, 2, b"\0\xff\r\n".to_vec()));
+    assert_eq!(write(1, b"late", minute).await, (false, 2, b"\0\xff\r\n".to_vec()));
+    let set_at = Instant::now();
+    assert_eq!(write(2, b"last", short).await, (true, 3, b"last".to_vec()));
+    let read = async || store.exchange_quota(exchange(prefix, "b", 0)).await.unwrap();
+    tokio::time::sleep(short * 2).await;
+    while read().await.version != 0 {
+        assert!(set_at.elapsed() < minute / 2, "the state never expires");
+        write(3, b"last", short).await;
+        tokio::time::sleep(short * 2).await;
+    }
 }
 
 fn entry(key: String, value: &[u8], ttl: Duration) -> Entry {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
-use switchboard::replicas::channel::{ChannelEvent, Topic};
+use switchboard::replicas::channel::ChannelEvent;
 use switchboard::replicas::lease::LeaseAttempt;
 use switchboard::replicas::redis::RedisStore;
 use switchboard::replicas::redis::probe::{ProbeFailure, probe};
@@ -125,7 +125,7 @@ async fn server_may_start_after_its_replicas() {
 async fn killed_and_emptied_server_is_used_again() {
     let mut server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
-    let mut listener = replicas.subscribe(Topic::Invalidations);
+    let mut listener = replicas.subscribe();
     expect_gap(&mut listener).await;
     assert!(replicas.set(vec![entry("a", b"1")]).await);
     server.kill();
@@ -158,7 +158,7 @@ async fn silent_connection_is_replaced() {
     let wire = SilenceableProxy::start(server.port()).await;
     let url = format!("redis://127.0.0.1:{}", wire.port);
     let replicas = replica(ReplicaSettings { url, timeout_ms: 50, ..server.settings() });
-    let mut listener = replicas.subscribe(Topic::Invalidations);
+    let mut listener = replicas.subscribe();
     expect_gap(&mut listener).await;
     until("the store is reachable", async || replicas.set(vec![entry("a", b"1")]).await).await;
     let before = wire.connections();
@@ -204,7 +204,10 @@ async fn missing_permissions_are_reported_by_the_probe() {
     server
         .command(&["ACL", "SETUSER", "me", "nocommands", "+ping", "+set", "+mget", "+eval", "+publish"])
         .await;
-    server.command(&["ACL", "SETUSER", "me", "+get", "+pexpire", "+del"]).await;
+    server.command(&["ACL", "SETUSER", "me", "+get", "+pexpire", "+del", "+hget", "+hset"]).await;
+    assert_eq!(probe(&settings).await, Err(ProbeFailure::Refused("EVAL")));
+    let sorted_sets = ["+zadd", "+zcard", "+zrange", "+zrem", "+zremrangebyscore"];
+    server.command(&[&["ACL", "SETUSER", "me"][..], &sorted_sets].concat()).await;
     assert_eq!(probe(&settings).await, Err(ProbeFailure::Refused("SUBSCRIBE")));
     // These permissions are sufficient.
     server.command(&["ACL", "SETUSER", "me", "+subscribe"]).await;
@@ -272,7 +275,7 @@ async fn read_only_server_is_read_and_then_reconnected() {
 async fn closed_subscription_is_reported_as_a_gap() {
     let server = RedisServer::start(&[]).await;
     let replicas = replica(server.settings());
-    let mut listener = replicas.subscribe(Topic::Quota);
+    let mut listener = replicas.subscribe();
     expect_gap(&mut listener).await;
     server.command(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     expect_gap(&mut listener).await;

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
+use switchboard::replicas::quota::{CALLS_MAX, QuotaExchange, QuotaReply};
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -39,6 +40,7 @@ pub(crate) enum Command {
     SetIfAbsent(Entry),
     Extend(Entry),
     Remove(String),
+    Quota(QuotaExchange),
     Publish(Vec<u8>),
     Subscribe,
     Ping,
@@ -54,7 +56,17 @@ pub(crate) struct MemoryStore {
 #[derive(Default)]
 struct Server {
     entries: BTreeMap<String, (Vec<u8>, Instant)>,
+    quotas: BTreeMap<String, (QuotaState, Instant)>,
     listeners: Vec<Listener>,
+}
+
+/// The state of a credential's quota. Calls and replicas have the time until which they count.
+#[derive(Default)]
+struct QuotaState {
+    reply: QuotaReply,
+    minute: BTreeMap<String, u64>,
+    unconfirmed: BTreeMap<String, u64>,
+    replicas: BTreeMap<String, u64>,
 }
 
 struct Connection {
@@ -122,13 +134,24 @@ impl MemoryStore {
         lock(&self.server).entries.insert(key.to_owned(), (value.to_vec(), until));
     }
 
+    /// The keys of all quotas, with their values.
+    pub(crate) fn quotas(&self) -> BTreeMap<String, Vec<u8>> {
+        let server = lock(&self.server);
+        server.quotas.iter().map(|(key, (state, _))| (key.clone(), state.reply.value.clone())).collect()
+    }
+
+    /// Changes the value of a quota as another version would.
+    pub(crate) fn put_quota(&self, key: &str, value: &[u8]) {
+        lock(&self.server).quotas.get_mut(key).unwrap().0.reply.value = value.to_vec();
+    }
+
     fn answer<'a, T: Send + 'a>(
         &'a self,
         command: Command,
         act: impl FnOnce(&mut Server) -> T + Send + 'a,
     ) -> BoxFuture<'a, Result<T, StoreError>> {
         async move {
-            let writes = matches!(command, Command::Set(_) | Command::SetIfAbsent(_));
+            let writes = matches!(command, Command::Set(_) | Command::SetIfAbsent(_) | Command::Quota(_));
             let behaviour = {
                 let mut line = lock(&self.line);
                 line.commands.push(command);
@@ -194,6 +217,17 @@ impl Store for MemoryStore {
         })
     }
 
+    fn exchange_quota(&self, exchange: QuotaExchange) -> BoxFuture<'_, Result<QuotaReply, StoreError>> {
+        self.answer(Command::Quota(exchange.clone()), move |server| {
+            let now = Instant::now();
+            server.quotas.retain(|_, (_, until)| now < *until);
+            let (state, until) =
+                server.quotas.entry(exchange.key.clone()).or_insert((QuotaState::default(), now));
+            *until = now + exchange.ttl;
+            state.exchange(exchange)
+        })
+    }
+
     fn publish(&self, channel: String, message: Vec<u8>) -> BoxFuture<'_, Result<(), StoreError>> {
         self.answer(Command::Publish(message.clone()), move |server| {
             server.listeners.retain(|listener| !listener.messages.is_closed());
@@ -218,6 +252,46 @@ impl Store for MemoryStore {
     fn ping(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.answer(Command::Ping, |_| ())
     }
+}
+
+impl QuotaState {
+    fn exchange(&mut self, exchange: QuotaExchange) -> QuotaReply {
+        let Self { reply, minute, unconfirmed, replicas } = self;
+        minute.retain(|_, until| *until > exchange.expired_before);
+        replicas.retain(|_, until| *until > exchange.expired_before);
+        let before = unconfirmed.len();
+        unconfirmed.retain(|_, until| *until > exchange.expired_before);
+        reply.lost += (before - unconfirmed.len()) as u64;
+        reply.tick = exchange.now.max(reply.tick + 1);
+        replicas.insert(exchange.replica, exchange.replica_until);
+        for call in exchange.calls {
+            if call.minute_until == 0 {
+                reply.sent -= u64::from(minute.remove(&call.id).is_some());
+            } else {
+                reply.sent += u64::from(minute.insert(call.id.clone(), call.minute_until).is_none());
+            }
+            if call.unconfirmed_until == 0 {
+                unconfirmed.remove(&call.id);
+            } else {
+                unconfirmed.insert(call.id, call.unconfirmed_until);
+            }
+        }
+        let write = exchange.write.filter(|write| reply.version == 0 || reply.version == write.version);
+        reply.is_accepted = write.is_some();
+        if let Some(write) = write {
+            (reply.version, reply.value) = (reply.version + 1, write.value);
+        }
+        reply.replicas = replicas.len() as u64;
+        (reply.minute, reply.unconfirmed) = (latest(minute), latest(unconfirmed));
+        reply.clone()
+    }
+}
+
+/// The latest calls, in the order of their times.
+fn latest(calls: &BTreeMap<String, u64>) -> Vec<(String, u64)> {
+    let mut calls: Vec<_> = calls.iter().map(|(id, until)| (id.clone(), *until)).collect();
+    calls.sort_by_key(|(id, until)| (*until, id.clone()));
+    calls.split_off(calls.len().saturating_sub(CALLS_MAX))
 }
 
 impl Server {

@@ -8,10 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rules::{Problem, problem};
 use super::source::Source;
 
-/// Files from which their own child modules still import, although they use those children. No file may be added; one
-/// whose items have moved to a child of its own is removed here.
-const PARENTS_STILL_IMPORTED: [&str; 2] = ["src/upstream/call_limiter.rs", "src/upstream/quota/mod.rs"];
-
 type Imports<'s> = BTreeMap<&'s str, BTreeSet<&'s str>>;
 
 pub(crate) fn imports_have_no_cycles(sources: &[Source]) -> Vec<Problem> {
@@ -46,8 +42,7 @@ fn imports(sources: &[Source]) -> Imports<'_> {
             let file = |length| Some((length, *files.get(&path[..length])?));
             let (length, file) = (1..=path.len()).rev().find_map(file)?;
             let is_child = length > module.len() && path.starts_with(&module);
-            let is_listed = module.starts_with(&path[..length]) && PARENTS_STILL_IMPORTED.contains(&file);
-            (file != source.path && !(is_child && named.is_reexport) && !is_listed).then_some(file)
+            (file != source.path && !(is_child && named.is_reexport)).then_some(file)
         });
         imports.insert(source.path.as_str(), imported.collect());
     }

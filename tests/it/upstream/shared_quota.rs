@@ -1,5 +1,8 @@
 //! Replicas that share one starter key: together they make as many calls as one replica would.
 
+mod outages;
+mod schedules;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::domain::upstream_name::{Leadlex, UpstreamName};
 use switchboard::replicas::Replicas;
+use switchboard::replicas::quota::QuotaExchange;
 use switchboard::replicas::settings::ReplicaSettings;
 use switchboard::sandbox::{self, LEADLEX_PATH, LeadlexPlan, Sandbox, Settings};
 use switchboard::upstream::providers::ProvidersClient;
@@ -111,6 +115,15 @@ impl Replica {
         self.providers.status(&self.leadlex).quota.remaining
     }
 
+    /// The exchanges of its quota with the store.
+    fn exchanges(&self) -> Vec<QuotaExchange> {
+        let exchange = |command| match command {
+            Command::Quota(exchange) => Some(exchange),
+            _ => None,
+        };
+        self.line.commands().into_iter().filter_map(exchange).collect()
+    }
+
     /// Whether a call was made. If not, the quota held it back.
     async fn calls(&self, purpose: Purpose) -> bool {
         let result = self.list(purpose).await;
@@ -160,29 +173,64 @@ async fn advance_secs(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// Delivers published messages.
-async fn deliver_messages() {
+/// Runs the exchanges in the background.
+async fn settle() {
     tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// The remaining calls as each replica shows them, a second later. Reading them updates them in the background.
+async fn left_after_a_second<const N: usize>(replicas: [&Replica; N]) -> [Option<u64>; N] {
+    advance_secs(1).await;
+    replicas.iter().for_each(|replica| {
+        replica.left();
+    });
+    settle().await;
+    replicas.map(Replica::left)
 }
 
 #[tokio::test(start_paused = true)]
 async fn calls_of_one_replica_count_for_all() {
-    let fleet = Fleet::with_settings(Settings { latency_ms: 1_000, ..Settings::default() });
+    let fleet = Fleet::with_settings(Settings { latency_ms: 2_500, ..Settings::default() });
     let all = fleet.three();
-    let left = || [all[0].left(), all[1].left(), all[2].left()];
-    deliver_messages().await;
+    let left = async || left_after_a_second(all.each_ref()).await;
     all[0].list(Needed).await.unwrap();
-    deliver_messages().await;
-    assert_eq!(left(), [Some(99); 3]);
-    let under_way = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert_eq!(left(), [Some(98); 3]);
-    };
+    assert_eq!(left().await, [Some(99); 3]);
+    let under_way = async { assert_eq!(left().await, [Some(98); 3]) };
     let (result, ()) = tokio::join!(all[1].list(Needed), under_way);
     result.unwrap();
-    deliver_messages().await;
-    assert_eq!(left(), [Some(98); 3]);
+    assert_eq!(left().await, [Some(98); 3]);
     assert_eq!(fleet.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_costs_one_exchange_before_it_and_one_after_it() {
+    let fleet = Fleet::new();
+    let one = fleet.replica();
+    settle().await;
+    let calls = |exchange: &QuotaExchange| exchange.calls.len();
+    assert_eq!(one.exchanges().iter().map(calls).collect::<Vec<_>>(), [0], "the state is read once");
+    for _ in 0..3 {
+        one.list(Needed).await.unwrap();
+        settle().await;
+    }
+    assert_eq!(one.exchanges().iter().map(calls).collect::<Vec<_>>(), [0, 1, 1, 1, 1, 1, 1]);
+    let is_write = |exchange: &QuotaExchange| exchange.write.is_some();
+    let writes: Vec<_> = one.exchanges().iter().map(is_write).collect();
+    assert_eq!(writes, [false, false, true, false, true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cancelled_request_returns_its_reservation() {
+    let fleet = Fleet::new();
+    let one = fleet.replica();
+    settle().await;
+    one.line.set_behaviour(Behaviour::Slow(Duration::from_millis(40)));
+    let cancelled = tokio::time::timeout(Duration::from_millis(20), one.list(Needed)).await;
+    assert!(cancelled.is_err());
+    advance_secs(1).await;
+    let returned: Vec<_> = one.exchanges().iter().flat_map(|exchange| exchange.calls.clone()).collect();
+    assert_eq!(returned.last().map(|call| (call.minute_until, call.unconfirmed_until)), Some((0, 0)));
+    assert_eq!(fleet.calls(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -195,33 +243,29 @@ async fn needed_calls_use_the_day_quota_of_one() {
 async fn minute_limit_is_shared_by_all_replicas() {
     let fleet = Fleet::new();
     let three = fleet.three();
-    deliver_messages().await;
     // Enough for hours without the minute limit.
     for _ in 0..60 {
         tokio::join!(three[0].calls(Needed), three[1].calls(Needed), three[2].calls(Needed));
-        deliver_messages().await;
     }
-    assert_eq!(fleet.refusals(), 0);
-    let calls = fleet.calls();
-    assert!((8..=10).contains(&calls), "{calls} of the ten of a minute");
+    assert_eq!((fleet.calls(), fleet.refusals()), (10, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn late_replica_knows_the_quota_without_a_call() {
     let fleet = Fleet::new();
     let one = fleet.replica();
-    deliver_messages().await;
     for _ in 0..9 {
         one.list(Needed).await.unwrap();
         advance_secs(1).await;
     }
     let late = fleet.replica();
-    deliver_messages().await;
+    settle().await;
     assert_eq!(late.left(), Some(91));
-    // One call of the minute is left, and the other replica may use it.
+    // One call of the minute is left.
+    late.list(Needed).await.unwrap();
     let wait = held_for(late.list(Needed).await);
     assert!((Duration::from_secs(45)..=Duration::from_secs(60)).contains(&wait), "{wait:?}");
-    assert_eq!(fleet.calls(), 9);
+    assert_eq!(fleet.calls(), 10);
 
     // The day's rate too: a replica that restarts often refreshes no more often than one that does not.
     let (fleet, mut calls) = (Fleet::new(), 0);
@@ -241,130 +285,30 @@ async fn late_replica_knows_the_quota_without_a_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn replica_that_missed_messages_reads_the_store() {
-    let fleet = Fleet::new();
-    let (one, two) = (fleet.replica(), fleet.replica());
-    deliver_messages().await;
-    two.list(Needed).await.unwrap();
-    deliver_messages().await;
-    // Its connection is half open: it receives nothing and gets no error.
-    two.line.half_open_subscriptions();
-    for _ in 0..4 {
-        one.list(Needed).await.unwrap();
-        advance_secs(1).await;
-    }
-    assert_eq!((one.left(), two.left()), (Some(95), Some(99)));
-    let looks = |line: &MemoryStore| {
-        line.commands().iter().filter(|command| matches!(command, Command::Get(_))).count()
-    };
-    let before = looks(&two.line);
-    // It no longer receives its own messages, so it reconnects.
-    advance_secs(12).await;
-    assert_eq!(looks(&two.line), before + 1);
-    assert_eq!(two.left(), Some(95));
-    // The minute as well: five calls of ten were made, and one is left for the other.
-    let mut more = 0;
-    while two.calls(Needed).await {
-        more += 1;
-    }
-    assert_eq!((more, fleet.refusals()), (4, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_the_store_each_replica_uses_its_headers() {
-    for failing in
-        [Behaviour::Away, Behaviour::Refusing, Behaviour::Full, Behaviour::Slow(Duration::from_millis(80))]
-    {
-        let fleet = Fleet::starting_at("2026-11-21T23:15:00Z", Settings::default());
-        let three = fleet.three();
-        deliver_messages().await;
-        // Nine calls a minute, until the day's calls are used up while the store is unreachable.
-        for minute in 0..30 {
-            for replica in &three {
-                replica.line.set_behaviour(if (3..20).contains(&minute) { failing } else { Behaviour::Well });
-                replica.calls(Needed).await;
-                advance_secs(7).await;
-                replica.calls(Needed).await;
-                advance_secs(13).await;
-            }
-        }
-        assert_eq!(fleet.refusals(), 0, "{failing:?}");
-        let calls = fleet.calls();
-        assert!((95..=100).contains(&calls), "{failing:?}: {calls} calls");
-        // The replicas know of each other again.
-        advance_secs(15 * MINUTE).await;
-        three[0].list(Needed).await.unwrap();
-        deliver_messages().await;
-        assert_eq!(three.each_ref().map(Replica::left), [Some(99); 3], "{failing:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn calls_during_an_outage_are_shared_afterwards() {
-    let fleet = Fleet::new();
-    let [one, two, three] = fleet.three();
-    deliver_messages().await;
-    one.list(Needed).await.unwrap();
-    for replica in [&one, &two, &three] {
-        replica.line.set_behaviour(Behaviour::Away);
-    }
-    for _ in 0..5 {
-        one.list(Needed).await.unwrap();
-    }
-    for replica in [&one, &two, &three] {
-        replica.line.set_behaviour(Behaviour::Well);
-    }
-    advance_secs(2).await;
-    assert_eq!([one.left(), two.left(), three.left()], [Some(94); 3]);
-    while two.calls(Needed).await {
-        deliver_messages().await;
-    }
-    assert_eq!(fleet.refusals(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn emptied_store_is_filled_again() {
-    let fleet = Fleet::new();
-    let (one, two) = (fleet.replica(), fleet.replica());
-    deliver_messages().await;
-    for _ in 0..4 {
-        one.list(Needed).await.unwrap();
-    }
-    advance_secs(2).await;
-    fleet.server.restart_empty();
-    advance_secs(2).await;
-    let late = fleet.replica();
-    deliver_messages().await;
-    assert_eq!([one.left(), two.left(), late.left()], [Some(96); 3]);
-}
-
-#[tokio::test(start_paused = true)]
 async fn only_numbers_are_shared_and_foreign_data_is_ignored() {
     let fleet = Fleet::new();
     let one = fleet.replica();
-    deliver_messages().await;
+    settle().await;
     one.list(Needed).await.unwrap();
-    deliver_messages().await;
-    let entries = fleet.server.entries();
-    let [(key, value)] = &entries.iter().collect::<Vec<_>>()[..] else { panic!("{entries:?}") };
-    assert!(key.starts_with("switchboard:1:quota:leadlex:"), "{key}");
-    let published = one.line.commands().into_iter().filter_map(|command| match command {
-        Command::Publish(message) => Some(String::from_utf8(message).unwrap()),
-        _ => None,
-    });
+    settle().await;
+    let quotas = fleet.server.quotas();
+    let [(key, value)] = &quotas.iter().collect::<Vec<_>>()[..] else { panic!("{quotas:?}") };
+    assert!(key.starts_with("switchboard:2:quota:leadlex:{"), "{key}");
+    let exchanged =
+        one.exchanges().into_iter().map(|exchange| format!("{:?}", (exchange.replica, exchange.calls)));
     let [a, b, c, d, ..] = *one.leadlex.fingerprint().digest();
     let digest = format!("{a:02x}{b:02x}{c:02x}{d:02x}");
-    for text in published.chain([String::from_utf8(value.to_vec()).unwrap(), key.to_string()]) {
+    for text in exchanged.chain([String::from_utf8(value.to_vec()).unwrap(), key.to_string()]) {
         for secret in ["wbk_", "http", "sandbox.invalid", &digest] {
             assert!(!text.contains(secret), "{secret} in {text}");
         }
     }
     for garbage in [&b"[1,2"[..], b"", b"\xff\xfe", b"{\"at\":\"2026-11-21T12:00:00Z\"}"] {
-        fleet.server.put(key, garbage);
+        fleet.server.put_quota(key, garbage);
         let another = fleet.replica();
         another.list(Needed).await.unwrap();
-        deliver_messages().await;
+        settle().await;
     }
     assert_eq!(fleet.refusals(), 0);
-    assert_eq!(one.left(), Some(95));
+    assert_eq!(left_after_a_second([&one]).await, [Some(95)]);
 }

@@ -26,7 +26,7 @@ use crate::domain::upstream_name::Upstream;
 use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::settings::CacheSettings;
 use crate::replicas::Replicas;
-use crate::replicas::channel::{ChannelEvent, ChannelMessage, Topic};
+use crate::replicas::channel::{ChannelEvent, ChannelMessage};
 
 /// Delay before an invalidation is sent again, and before missed ones are looked up again.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
@@ -47,7 +47,7 @@ impl<U: Upstream> UpstreamCache<U> {
         let shared = replicas.map(SharedCache::new);
         let upstream_cache = Arc::new(Self::with_shared(settings, clock, shared, Some(Box::new(on_expiry))));
         if let Some(SharedCache { replicas, wake, .. }) = &upstream_cache.shared {
-            let (received, wake) = (replicas.subscribe(Topic::Invalidations), Arc::clone(wake));
+            let (received, wake) = (replicas.subscribe(), Arc::clone(wake));
             let upstream_cache = Arc::downgrade(&upstream_cache);
             tokio::spawn(async move { exchange_invalidations(upstream_cache, received, &wake).await });
         }

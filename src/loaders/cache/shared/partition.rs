@@ -16,7 +16,7 @@ use crate::domain::change::ChangeCause;
 use crate::domain::credential::Fingerprint;
 use crate::domain::upstream_name::Upstream;
 use crate::replicas::Replicas;
-use crate::replicas::channel::{ChannelMessage, Topic};
+use crate::replicas::channel::ChannelMessage;
 use crate::replicas::store::Entry;
 
 /// Lifetime of a generation that entries depend on. It is longer than any entry's, because an entry without its
@@ -128,7 +128,7 @@ impl SharedPartition {
         }
         if let Ok(body) = serde_json::to_string(&invalidation) {
             // The message works even if the store has not accepted the generation.
-            replicas.publish_now(ChannelMessage { topic: Topic::Invalidations, tag: self.tag, body }).await;
+            replicas.publish(ChannelMessage { tag: self.tag, body }).await;
         }
         let mut state = self.lock();
         if is_stored && state.unsent == Some(invalidation) {

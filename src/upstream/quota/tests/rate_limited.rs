@@ -28,10 +28,10 @@ fn simultaneous_429s_count_once() {
 #[test]
 fn jitter_shortens_a_hold_by_up_to_half() {
     for (jitter, millis) in [(0.0, 4_000), (0.5, 3_000), (1.0, 2_000), (7.0, 2_000), (f64::NAN, 4_000)] {
-        let hold = super::super::backoff(3, jitter);
+        let hold = super::super::credential_quota::backoff(3, jitter);
         assert_eq!(hold, Duration::from_millis(millis), "{jitter}");
     }
-    assert_eq!(super::super::backoff(1, 1.0), seconds(1), "never under a second");
+    assert_eq!(super::super::credential_quota::backoff(1, 1.0), seconds(1), "never under a second");
 }
 
 #[test]
