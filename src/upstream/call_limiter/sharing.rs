@@ -118,7 +118,8 @@ impl CallLimiter {
         };
         let reservation = Reservation { limiter: Arc::clone(self), number };
         if number.is_some() {
-            self.exchange().await;
+            // Boxed: as in `refresh_if_held`.
+            Box::pin(self.exchange()).await;
         }
         reservation
     }
@@ -127,10 +128,13 @@ impl CallLimiter {
     pub(super) async fn refresh_if_held(&self, purpose: Purpose) {
         let is_due = {
             let state = &mut *self.lock();
-            state.quota_wait(self.clock.instant_now(), purpose).is_some() && state.begin_refresh()
+            state.shared.is_some()
+                && state.quota_wait(self.clock.instant_now(), purpose).is_some()
+                && state.begin_refresh()
         };
         if is_due {
-            self.exchange().await;
+            // Boxed: without a store, no call has to carry this future.
+            Box::pin(self.exchange()).await;
         }
     }
 
