@@ -12,7 +12,6 @@ pub mod declared;
 pub mod distribution;
 mod process;
 pub mod readings;
-mod text_format;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, text};
+use prometheus_client::encoding::{DescriptorEncoder, prometheus_text, text};
 use prometheus_client::registry::Registry;
 use serde::Deserialize;
 
@@ -101,21 +100,23 @@ impl Metrics {
     /// Returns all metrics in OpenMetrics' text format.
     #[must_use]
     pub fn page(&self) -> String {
-        let mut page = String::new();
-        // Writing to a string does not fail. If it did, an empty page would be better than one that ends early.
-        if text::encode(&mut page, &self.registry).is_err() {
-            page.clear();
-        }
-        page
+        page(|page| text::encode(page, &self.registry))
     }
-}
 
-impl Metrics {
     /// Returns all metrics in Prometheus's text format, for clients that do not accept OpenMetrics.
     #[must_use]
     pub fn text_page(&self) -> String {
-        text_format::from_openmetrics(&self.page())
+        page(|page| prometheus_text::encode(page, &self.registry))
     }
+}
+
+/// Writing to a string does not fail. If it did, an empty page would be better than one that ends early.
+fn page(encode: impl FnOnce(&mut String) -> fmt::Result) -> String {
+    let mut page = String::new();
+    if encode(&mut page).is_err() {
+        page.clear();
+    }
+    page
 }
 
 impl MetricsState {

@@ -183,7 +183,7 @@ fn count(number: f64) -> u64 {
 fn timestamp(text: &str) -> Option<Timestamp> {
     let obsolete = |format| {
         let civil = jiff::civil::DateTime::strptime(format, text).ok()?;
-        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+        Some(civil.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     };
     let fixed = || Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
     let parsed = text.parse().ok().or_else(fixed);

@@ -94,7 +94,8 @@ async fn forged_tokens_are_refused() {
     for secret in [modulus.as_bytes().to_vec(), public.to_string().into_bytes()] {
         for algorithm in [Algorithm::HS256, Algorithm::HS512] {
             let header = Header { kid: Some("r".to_owned()), ..Header::new(algorithm) };
-            let token = encode(&header, &claims, &EncodingKey::from_secret(&secret)).unwrap();
+            let secret = EncodingKey::from_secret(&secret).unwrap();
+            let token = encode(&header, &claims, &secret).unwrap();
             refused(&issuer.send(&token).await, "is not a JWT with an accepted signature algorithm");
         }
     }
@@ -113,6 +114,10 @@ async fn forged_tokens_are_refused() {
     refused(&issuer.send(&encode(&own, &claims, &stranger.private).unwrap()).await, "signature is invalid");
     let critical = Header { crit: Some(vec!["exp".to_owned()]), ..key.header() };
     refused(&issuer.send(&encode(&critical, &claims, &key.private).unwrap()).await, "is not a JWT");
+    // Claims that are not encoded (RFC 7797).
+    let mut unencoded = key.header();
+    unencoded.extras.insert("b64", false);
+    refused(&issuer.send(&encode(&unencoded, &claims, &key.private).unwrap()).await, "is not a JWT");
 }
 
 #[tokio::test(start_paused = true)]

@@ -124,6 +124,12 @@ const PROMETHEUS_ACCEPT: &str =
 async fn scraper_without_openmetrics_gets_the_text_format() {
     let world = MeasuredGraph::new();
     world.send("query Overview { viewer { name } }").await;
+    let names = |scrape: &Scrape| -> Vec<String> {
+        let mut names: Vec<_> = scrape.samples.iter().map(|(name, _, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    };
+    let openmetrics = names(&world.scrape().await);
     for accept in [None, Some("text/plain"), Some("*/*"), Some("application/openmetrics-text;q=0, */*")] {
         let routes = ops::router(&tenant_a_callers(), &ops::Readiness::default(), world.graph.metrics());
         let request = accept
@@ -132,7 +138,10 @@ async fn scraper_without_openmetrics_gets_the_text_format() {
         let response = send(routes, request).await;
         assert_eq!(response.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
         assert!(response.text.contains("# TYPE switchboard_requests_total counter\n"), "{}", response.text);
+        assert!(response.text.contains("# HELP switchboard_requests_total "), "{}", response.text);
+        assert!(response.text.contains(r#"le="1""#), "{}", response.text);
         assert!(!response.text.contains("# EOF") && !response.text.contains("# UNIT"));
+        assert_eq!(names(&Scrape::read(&(response.text + "# EOF\n"))), openmetrics);
     }
 }
 
