@@ -83,9 +83,9 @@ impl AcceptedTypes {
         let json = Self { once: Some((MediaType::Json, 1000)), streaming: None };
         let mut lines = headers.get_all(ACCEPT).iter();
         // What most clients send, without the rules below.
-        match (lines.next().map(HeaderValue::as_bytes), lines.next()) {
-            (None | Some(b"application/json" | b"*/*"), None) => return Some(json),
-            _ => {}
+        let (first, second) = (lines.next().map(HeaderValue::as_bytes), lines.next());
+        if matches!((first, second), (None | Some(b"application/json" | b"*/*"), None)) {
+            return Some(json);
         }
         let mut ranges = Vec::new();
         for line in headers.get_all(ACCEPT) {

@@ -42,10 +42,14 @@ impl NameCollector {
     }
 }
 
+/// A list of names that rows share.
+type SharedNames = Arc<[Box<str>]>;
+
 /// The lists of one page.
 #[derive(Default)]
 pub(super) struct NameLists {
-    lists: Vec<(Box<str>, Arc<[Box<str>]>)>,
+    /// Each list, and its names as one text.
+    lists: Vec<(Box<str>, SharedNames)>,
     /// The memory of the last [`NameCollector`], for the next one.
     spare: NameCollector,
 }
@@ -60,13 +64,13 @@ impl NameLists {
     }
 
     /// Returns the names as a list. Equal names share one, if they are among the first [`LISTS_MAX`] different lists.
-    pub(super) fn list(&mut self, names: NameCollector) -> Arc<[Box<str>]> {
+    pub(super) fn list(&mut self, names: NameCollector) -> SharedNames {
         self.spare = names;
         let text = &*self.spare.text;
         if let Some((_, list)) = self.lists.iter().find(|(known, _)| **known == *text) {
             return Arc::clone(list);
         }
-        let list: Arc<[Box<str>]> = text.split_terminator(END).map(Box::from).collect();
+        let list: SharedNames = text.split_terminator(END).map(Box::from).collect();
         if self.lists.len() < LISTS_MAX {
             self.lists.push((text.into(), Arc::clone(&list)));
         }
