@@ -123,7 +123,7 @@ class Server(Process):
 FIELDS = "id userId status toolkit { slug } createdAt"
 NO_CACHE = {"SWITCHBOARD__CACHE__ACCOUNTS_TTL_MS": "0", "SWITCHBOARD__CACHE__PROVIDERS_TTL_MS": "0"}
 
-MANY_CLIENTS = {"SWITCHBOARD__HTTP__CONNECTIONS_MAX": "12000"}
+MANY_CLIENTS = {"SWITCHBOARD__SERVER__CONNECTIONS_MAX": "12000"}
 
 
 def cost(server, query, repeats):
@@ -289,7 +289,7 @@ PARTS = [
      "The same query by each tenant; CPU is that of one later request with a new text."),
     (subscribers, "Subscribers", [
         "subscribers", "calls a minute", "CPU ms to open one", "CPU ms a minute, all", "memory, MB", "MB more than idle"],
-     "Server-sent events of one tenant while nothing changes. `http.connections_max` is 12,000 here; 4,096 is its default."),
+     "Server-sent events of one tenant while nothing changes. `server.connections_max` is 12,000 here; 4,096 is its default."),
 ]
 
 
