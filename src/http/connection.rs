@@ -21,7 +21,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, interval_at};
-use tower::{BoxError, Service, ServiceExt as _};
+use tower::{BoxError, Service};
 
 use super::activity::{ActiveRequest, ConnectionActivity, ConnectionTimeouts, ExpiredTimeout};
 use super::date;
@@ -184,12 +184,12 @@ where
         if let Some((why, _)) = &refused {
             self.connections.record_refusal(*why);
         }
-        let (router, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
-        let request = request.map(|body| RequestBody { body, activity: Arc::clone(&self.activity) });
+        let (routes, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
+        let request = request.map(|body| Body::new(RequestBody { body, activity: Arc::clone(&self.activity) }));
         Box::pin(async move {
             let mut response = match refused {
                 Some((_, refusal)) => refusal,
-                None => router.oneshot(request).await?,
+                None => routes.handle(request).await,
             };
             date::set(response.headers_mut(), Clock::system().now());
             match &stream {

@@ -5,7 +5,7 @@
 //! type and always 200, reads any content type as JSON (which another site's form can send) and runs mutations by GET.
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
     RETRY_AFTER,
@@ -35,7 +35,7 @@ const METHODS: &str = "GET, HEAD, POST";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Handles one request.
-pub(crate) async fn handle(State(edge): State<Edge>, request: Request) -> Response {
+pub(crate) async fn handle(edge: Edge, request: Request) -> Response {
     if websocket::is_upgrade(&request) {
         // Boxed: its future is large, and this one, which contains it, is moved for every request.
         return Box::pin(websocket::begin(edge, request)).await.unwrap_or_else(HttpError::into_response);

@@ -5,21 +5,44 @@
 //! [`Replacement`](super::edge::Replacement) which edge has replaced it. Its caller is then authenticated again.
 //! Rejected: a lock per setting. A request could use a mix of two configurations.
 
+use std::convert::Infallible;
+
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
 use tokio::sync::watch;
+use tower::{ServiceExt as _, service_fn};
 
 use super::body::BodyBudget;
 use super::edge::{Edge, EdgeParts};
-use super::routes::routes;
-use super::traced::traced;
+use super::routes::Routes;
 use crate::telemetry::traces::RequestTracer;
 
-/// The router in force.
+/// The routes of a listener that are in force.
 #[derive(Clone)]
-pub struct CurrentRouter(watch::Receiver<Router>);
+pub struct CurrentRouter(watch::Receiver<ListenerRoutes>);
+
+/// The routes of a listener.
+#[derive(Clone)]
+pub(super) enum ListenerRoutes {
+    /// Of the public listener.
+    Public(Routes),
+    /// Of another listener, such as the one for probes.
+    Router(Router),
+}
+
+impl ListenerRoutes {
+    pub(super) async fn handle(self, request: Request) -> Response {
+        match self {
+            Self::Public(routes) => routes.handle(request).await,
+            // Boxed: every request moves this future, and those of the public listener do not need it.
+            Self::Router(router) => Box::pin(router.oneshot(request)).await.unwrap_or_else(|never| match never {}),
+        }
+    }
+}
 
 impl CurrentRouter {
-    pub(crate) fn now(&self) -> Router {
+    pub(super) fn now(&self) -> ListenerRoutes {
         self.0.borrow().clone()
     }
 }
@@ -27,13 +50,13 @@ impl CurrentRouter {
 /// A router that is never replaced.
 impl From<Router> for CurrentRouter {
     fn from(router: Router) -> Self {
-        Self(watch::channel(router).1)
+        Self(watch::channel(ListenerRoutes::Router(router)).1)
     }
 }
 
 /// The edge of the public listener, replaceable at runtime.
 pub struct ReloadableEdge {
-    routes: watch::Sender<Router>,
+    routes: watch::Sender<ListenerRoutes>,
     edge: Edge,
     replacement_sender: watch::Sender<Option<Edge>>,
     tracer: Option<RequestTracer>,
@@ -45,7 +68,7 @@ impl ReloadableEdge {
     pub fn new(parts: EdgeParts, tracer: Option<RequestTracer>) -> Self {
         let bodies = BodyBudget::new(&parts.settings);
         let (replacement_sender, edge) = Edge::new(parts, bodies);
-        let routes = traced(routes(edge.clone()), tracer.clone());
+        let routes = ListenerRoutes::Public(Routes::new(edge.clone(), tracer.clone()));
         Self { routes: watch::channel(routes).0, edge, replacement_sender, tracer }
     }
 
@@ -72,7 +95,8 @@ impl ReloadableEdge {
         let webhooks = parts.webhooks.sharing_ids_with(&self.edge.webhooks);
         let bodies = self.edge.bodies.with_settings(&parts.settings);
         let (replacement_sender, edge) = Edge::new(EdgeParts { webhooks, ..parts }, bodies);
-        drop(self.routes.send_replace(traced(routes(edge.clone()), self.tracer.clone())));
+        let routes = ListenerRoutes::Public(Routes::new(edge.clone(), self.tracer.clone()));
+        drop(self.routes.send_replace(routes));
         let old_edge = std::mem::replace(&mut self.edge, edge.clone());
         // Running subscriptions keep the old engine, but send no new operations to it.
         old_edge.operations.clear_caches();
@@ -80,7 +104,16 @@ impl ReloadableEdge {
     }
 }
 
-/// Returns the routes of the public listener, without reloading.
+/// Returns the routes of the public listener as an axum router, without reloading.
 pub fn router(parts: EdgeParts) -> Router {
-    ReloadableEdge::new(parts, None).routes().now()
+    traced_router(parts, None)
+}
+
+/// Like [`router`]; requests are traced if there is a tracer.
+pub fn traced_router(parts: EdgeParts, tracer: Option<RequestTracer>) -> Router {
+    let routes = ReloadableEdge::new(parts, tracer).routes().now();
+    Router::new().fallback_service(service_fn(move |request| {
+        let routes = routes.clone();
+        async { Ok::<_, Infallible>(routes.handle(request).await) }
+    }))
 }

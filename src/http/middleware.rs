@@ -1,12 +1,9 @@
 //! The work that is the same for every request of the public listener: its id, log span and record, the check of its
 //! host, and common response headers.
-//!
-//! It is one function, because every further layer of a router boxes its future and clones the services below it.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use tracing::Instrument as _;
 
@@ -14,6 +11,7 @@ use super::caller::check_host;
 use super::edge::Edge;
 use super::request_id::{self, X_REQUEST_ID};
 use super::request_recorder::PendingRecord;
+use super::routes::{GRAPHQL, WEBHOOK};
 use super::shutdown::ShutdownToken;
 use crate::telemetry::requests::{Route, Transport};
 
@@ -21,21 +19,25 @@ use crate::telemetry::requests::{Route, Transport};
 /// because a private cache may store some.
 const GRAPHQL_VARY: &str = "Authorization, x-api-key, Accept, Accept-Encoding, Origin";
 
-/// Handles one request.
-pub(super) async fn handle(State(edge): State<Edge>, request: Request, next: Next) -> Response {
+/// Handles one request; `respond` is the handler of its route.
+pub(super) async fn handle(
+    edge: Edge,
+    request: Request,
+    respond: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let id = request_id::of(request.headers());
     let span = request_id::span(&id, request.method());
     let handling = async move {
         let route = match request.uri().path() {
-            "/graphql" => Route::Graphql,
-            "/webhooks/composio" => Route::Webhook,
+            GRAPHQL => Route::Graphql,
+            WEBHOOK => Route::Webhook,
             _ => Route::Other,
         };
         let shutdown = ShutdownToken::from_extensions(request.extensions());
         let requests = edge.operations.metrics().requests();
         let pending = PendingRecord::begin(requests.clone(), Some(route), Transport::Http, shutdown);
         let mut response = match check_host(&edge.callers, &request) {
-            Ok(()) => next.run(request).await,
+            Ok(()) => respond(request).await,
             Err(refused) => refused.into_response(),
         };
         let headers = response.headers_mut();

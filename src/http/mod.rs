@@ -52,5 +52,4 @@ pub mod webhook;
 mod websocket;
 
 pub use self::edge::EdgeParts;
-pub use self::hot_reload::router;
-pub use self::traced::traced;
+pub use self::hot_reload::{router, traced_router};

@@ -1,8 +1,20 @@
 //! The routes of the public listener.
+//!
+//! [`Routes::handle`] handles each request. Rejected: one axum router with layers for all of it. Every layer boxes its
+//! future and clones the services below it, which took a sixth of the time of a response from the cache. The router is
+//! only used for pages and webhooks.
+
+use std::convert::Infallible;
 
 use axum::Router;
-use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get};
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::Method;
+use axum::http::header::{ACCEPT_ENCODING, ORIGIN};
+use axum::response::Response;
+use axum::routing::{any, get};
+use tower::util::BoxCloneSyncService;
+use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
@@ -10,41 +22,120 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 use super::edge::Edge;
 use super::error::HttpError;
 use super::settings::HttpSettings;
-use super::{example, graphiql, graphql, middleware, webhook};
+use super::{example, graphiql, graphql, middleware, traced, webhook};
+use crate::telemetry::traces::RequestTracer;
 
-pub(super) fn routes(edge: Edge) -> Router {
-    let settings = &edge.settings;
-    let (front_page, graph) = (front_page(settings), graph(settings));
-    let example = if settings.example { example::routes(&settings.image_origins) } else { Router::new() };
-    Router::new()
-        .merge(front_page)
-        .merge(example)
-        .route("/graphql", graph)
-        .route("/webhooks/composio", any(webhook::handle))
-        .fallback(async || HttpError::not_found())
-        .layer(from_fn_with_state(edge.clone(), middleware::handle))
-        .with_state(edge)
+/// Path of the graph.
+pub(super) const GRAPHQL: &str = "/graphql";
+
+/// Path of Composio's webhooks.
+pub(super) const WEBHOOK: &str = "/webhooks/composio";
+
+/// The routes of one configuration; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Routes {
+    edge: Edge,
+    /// `/graphql` with compression and CORS; `None` if both are disabled.
+    layered_graphql: Option<GraphqlService>,
+    other_routes: Router,
+    tracer: Option<RequestTracer>,
 }
 
-/// Returns the route `/graphql` with compression and CORS.
-fn graph(settings: &HttpSettings) -> MethodRouter<Edge> {
-    let mut route = any(graphql::handle);
-    if settings.compression {
-        // Streams are not compressed, because compression would delay their frames.
-        let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
-            .and(NotForContentType::SSE)
-            .and(NotForContentType::const_new("multipart/"));
-        route =
-            route.layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it));
+type GraphqlService = BoxCloneSyncService<Request, Response, Infallible>;
+
+impl Routes {
+    /// Creates the routes. Requests are traced if there is a tracer.
+    pub(super) fn new(edge: Edge, tracer: Option<RequestTracer>) -> Self {
+        Self {
+            layered_graphql: layered_graphql(&edge),
+            other_routes: other_routes(&edge.settings).with_state(edge.clone()),
+            edge,
+            tracer,
+        }
     }
-    if let Some(cors) = settings.cors_origins.layer() {
-        route = route.layer(cors);
+
+    /// Handles a request.
+    pub(super) async fn handle(self, request: Request) -> Response {
+        match self.tracer.clone() {
+            None => self.respond(request).await,
+            Some(tracer) => {
+                let route = self.pattern(request.uri().path());
+                // Boxed: every request moves this future, and only traced ones need it.
+                Box::pin(traced::follow(&tracer, route, request, |request| self.respond(request))).await
+            }
+        }
     }
-    route
+
+    async fn respond(self, request: Request) -> Response {
+        let Self { edge, layered_graphql, other_routes, tracer: _ } = self;
+        middleware::handle(edge.clone(), request, async |request: Request| {
+            let service = match request.uri().path() {
+                GRAPHQL => layered_graphql.filter(|_| needs_layers(&request)),
+                _ => Some(BoxCloneSyncService::new(other_routes)),
+            };
+            match service {
+                None => graphql::handle(edge, request).await,
+                Some(service) => service.oneshot(request).await.unwrap_or_else(|never| match never {}),
+            }
+        })
+        .await
+    }
+
+    /// Returns the pattern of the route of a path, for traces; `None` if there is no route.
+    fn pattern(&self, path: &str) -> Option<&'static str> {
+        let HttpSettings { graphiql, example, .. } = &*self.edge.settings;
+        Some(match path {
+            GRAPHQL => GRAPHQL,
+            WEBHOOK => WEBHOOK,
+            "/" => "/",
+            "/example" if *example => "/example",
+            _ if *graphiql && path.starts_with("/graphiql/") => "/graphiql/{file}",
+            _ if *example && path.starts_with("/example/") => "/example/{file}",
+            _ => return None,
+        })
+    }
+}
+
+/// Whether compression or CORS may change the response to a request.
+fn needs_layers(request: &Request) -> bool {
+    let headers = request.headers();
+    headers.contains_key(ACCEPT_ENCODING)
+        || headers.contains_key(ORIGIN)
+        || request.method() == Method::OPTIONS
+}
+
+fn layered_graphql(edge: &Edge) -> Option<GraphqlService> {
+    let edge_of_requests = edge.clone();
+    let graphql = service_fn(move |request| {
+        let edge = edge_of_requests.clone();
+        async { Ok(graphql::handle(edge, request).await) }
+    });
+    // Streams are not compressed, because compression would delay their frames.
+    let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
+        .and(NotForContentType::SSE)
+        .and(NotForContentType::const_new("multipart/"));
+    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it);
+    let new_body = |response: Response<_>| response.map(Body::new);
+    let compressed = || compression.layer(graphql.clone()).map_response(new_body);
+    Some(match (edge.settings.cors_origins.layer(), edge.settings.compression) {
+        (None, false) => return None,
+        (None, true) => BoxCloneSyncService::new(compressed()),
+        (Some(cors), false) => BoxCloneSyncService::new(cors.layer(graphql)),
+        (Some(cors), true) => BoxCloneSyncService::new(cors.layer(compressed())),
+    })
 }
 
 /// Minimum size of a compressed response in bytes. Smaller ones fit into one packet anyway.
 const COMPRESSED_FROM_BYTES: u64 = 1_400;
+
+/// Returns the routes apart from `/graphql`.
+fn other_routes(settings: &HttpSettings) -> Router<Edge> {
+    let example = if settings.example { example::routes(&settings.image_origins) } else { Router::new() };
+    front_page(settings)
+        .merge(example)
+        .route(WEBHOOK, any(webhook::handle))
+        .fallback(async || HttpError::not_found())
+}
 
 /// Returns the route `/`: GraphiQL if it is enabled, otherwise a short text.
 fn front_page(settings: &HttpSettings) -> Router<Edge> {

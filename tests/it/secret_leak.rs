@@ -43,7 +43,7 @@ use switchboard::domain::filters::{AccountFilter, AccountOrder};
 use switchboard::domain::global_id::GlobalId;
 use switchboard::graphql::graph::Graph;
 use switchboard::http::webhook::Webhooks;
-use switchboard::http::{EdgeParts, router};
+use switchboard::http::EdgeParts;
 use switchboard::operation::OperationEngine;
 use switchboard::sandbox::{self, CANARY, EmulatedUpstream, Fault, Sandbox, Tenant};
 use switchboard::telemetry::panics;
@@ -229,7 +229,7 @@ impl World {
         }
         let request = request.body(Body::from(body.to_string())).unwrap();
         let spans = Spans::of(&mode.config);
-        let (head, body) = spans.over(router(edge)).oneshot(request).await.unwrap().into_parts();
+        let (head, body) = spans.over(edge).oneshot(request).await.unwrap().into_parts();
         search.look(Surface::Header, what, &format!("{head:?}"));
         let bytes = body.collect().await.unwrap().to_bytes();
         search.look(Surface::Span, what, &spans.exported().await);

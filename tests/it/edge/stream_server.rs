@@ -69,12 +69,12 @@ pub(super) fn tenants() -> Tenants {
 
 /// The routes of a world.
 pub(super) fn routes(world: &World, callers: Authenticator) -> Router {
-    router(EdgeParts {
-        operations: world.operations(),
-        callers,
-        webhooks: Webhooks::none(),
-        settings: settings(),
-    })
+    router(edge_parts(world, callers))
+}
+
+/// The parts of an edge over a world.
+pub(super) fn edge_parts(world: &World, callers: Authenticator) -> EdgeParts {
+    EdgeParts { operations: world.operations(), callers, webhooks: Webhooks::none(), settings: settings() }
 }
 
 impl Server {

@@ -5,13 +5,13 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use switchboard::http::traced;
+use switchboard::http::{router, traced_router};
 use switchboard::sandbox::{EmulatedUpstream, Fault, Tenant};
 use switchboard::telemetry::traces::Traces;
 use switchboard::telemetry::traces::settings::TraceSettings;
 use tower::ServiceExt as _;
 
-use super::stream_server::{PROVIDER_CHANGED, routes, tenant_a_callers};
+use super::stream_server::{PROVIDER_CHANGED, edge_parts, tenant_a_callers};
 use super::{TestResponse, post, send, with_header};
 use crate::trace_collector::{Collector, ExportedSpan};
 use crate::world::{Setup, World};
@@ -41,7 +41,7 @@ impl TracedWorld {
             timeout_ms: 1_000,
         };
         let traces = Traces::start(&settings, collector.post()).unwrap();
-        let routes = traced(routes(&world, tenant_a_callers()), Some(traces.root()));
+        let routes = traced_router(edge_parts(&world, tenant_a_callers()), Some(traces.root()));
         Self { world, routes, traces, collector }
     }
 
@@ -297,7 +297,7 @@ async fn subscription_event_is_a_trace_linked_to_its_request() {
 #[tokio::test(start_paused = true)]
 async fn without_tracing_no_trace_headers_are_sent() {
     let world = World::new_with(Setup::as_shipped());
-    let routes = traced(routes(&world, tenant_a_callers()), None);
+    let routes = router(edge_parts(&world, tenant_a_callers()));
     let request = post(json!({ "query": NESTED }).to_string());
     let response = send(routes, with_header(request, "traceparent", &parent("01"))).await;
     assert_eq!(response.json().get("errors"), None, "{}", response.text);

@@ -11,7 +11,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, service_fn};
 
 use switchboard::config::Config;
-use switchboard::http::traced;
+use switchboard::http::{EdgeParts, traced_router};
 use switchboard::telemetry::traces::Traces;
 use switchboard::telemetry::traces::settings::TraceSettings;
 
@@ -37,8 +37,8 @@ impl Spans {
     }
 
     /// The same routes, traced.
-    pub(super) fn over(&self, routes: Router) -> Router {
-        traced(routes, Some(self.traces.root()))
+    pub(super) fn over(&self, edge: EdgeParts) -> Router {
+        traced_router(edge, Some(self.traces.root()))
     }
 
     /// All exported messages.
