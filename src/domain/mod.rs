@@ -17,6 +17,7 @@ pub mod filters;
 pub mod global_id;
 pub mod health;
 pub mod input;
+pub(crate) mod json_text;
 pub mod open_enum;
 pub mod page;
 pub mod problems;

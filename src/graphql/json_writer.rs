@@ -10,6 +10,7 @@ use async_graphql::resolver_utils::EnumType;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::domain::json_text::plain_length;
 use crate::domain::timestamps;
 
 /// JSON text that is being written.
@@ -61,9 +62,9 @@ impl JsonWriter {
 
     /// Appends a string. Most contain nothing that JSON escapes.
     pub(crate) fn text(&mut self, text: &str) {
-        match text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-            true => self.serialize(text),
-            false => self.quoted(text.as_bytes()),
+        match plain_length(text.as_bytes()) == text.len() {
+            true => self.quoted(text.as_bytes()),
+            false => self.serialize(text),
         }
     }
 

@@ -5,7 +5,6 @@
 //! value would apply to idle connections and to slow heads. It also does not run until hyper has detected HTTP/1 or
 //! HTTP/2.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -43,8 +42,8 @@ pub(crate) struct ConnectionActivity(Mutex<ActivityState>);
 struct ActivityState {
     /// Number of requests whose responses are not completely handed to the HTTP library.
     active_requests: usize,
-    /// Start times of finite responses that are being sent.
-    sending: BTreeMap<u64, Instant>,
+    /// Numbers and start times of finite responses that are being sent.
+    sending: Vec<(u64, Instant)>,
     next_response_id: u64,
     idle_since: Instant,
     head_since: Option<Instant>,
@@ -67,7 +66,7 @@ impl ConnectionActivity {
         let now = Instant::now();
         Arc::new(Self(Mutex::new(ActivityState {
             active_requests: 0,
-            sending: BTreeMap::new(),
+            sending: Vec::new(),
             next_response_id: 0,
             idle_since: now,
             head_since: Some(now),
@@ -154,7 +153,7 @@ impl ConnectionActivity {
     pub(crate) fn expired_timeout(&self, timeouts: ConnectionTimeouts) -> Option<ExpiredTimeout> {
         self.change(|state| {
             let has_expired = |since: Instant, limit| since.elapsed() >= limit;
-            let oldest = state.sending.values().min().copied();
+            let oldest = state.sending.iter().map(|(_, since)| *since).min();
             if state.is_aborted {
                 return Some(ExpiredTimeout::Write);
             }
@@ -188,7 +187,7 @@ impl ActiveRequest {
     pub(crate) fn response_ready(&mut self) {
         self.response_id = Some(self.activity.change(|state| {
             state.next_response_id += 1;
-            state.sending.insert(state.next_response_id, Instant::now());
+            state.sending.push((state.next_response_id, Instant::now()));
             state.next_response_id
         }));
     }
@@ -203,7 +202,7 @@ impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.activity.change(|state| {
             if let Some(response_id) = self.response_id {
-                state.sending.remove(&response_id);
+                state.sending.retain(|(sent, _)| *sent != response_id);
             }
             state.active_requests -= 1;
             if state.active_requests == 0 {

@@ -85,6 +85,12 @@ pub(crate) fn check_host(callers: &Authenticator, request: &Request) -> Result<(
         return Ok(());
     }
     let (headers, uri) = (request.headers(), request.uri());
+    let mut hosts = headers.get_all(HOST).into_iter();
+    if let (None, Some(host), None) = (uri.authority(), hosts.next(), hosts.next())
+        && origin::is_common_loopback(host)
+    {
+        return Ok(());
+    }
     let is_nameless = uri.authority().is_none() && !headers.contains_key(HOST);
     if is_nameless || origin::addressed_authority(headers, uri).is_some_and(|name| origin::is_loopback(&name))
     {

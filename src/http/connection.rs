@@ -185,7 +185,8 @@ where
             self.connections.record_refusal(*why);
         }
         let (routes, write_timeout) = (self.routes.now(), self.shutdown.write_timeout());
-        let request = request.map(|body| Body::new(RequestBody { body, activity: Arc::clone(&self.activity) }));
+        let request =
+            request.map(|body| Body::new(RequestBody { body, activity: Arc::clone(&self.activity) }));
         Box::pin(async move {
             let mut response = match refused {
                 Some((_, refusal)) => refusal,

@@ -84,7 +84,20 @@ fn ambiguity(version: Version, headers: &HeaderMap) -> Option<&'static str> {
 /// Whether a value is a valid host. An empty one is: the request then has no host (RFC 9110, 7.2).
 fn is_host(value: &HeaderValue) -> bool {
     let is_name = |text: &str| !text.contains('@') && text.parse::<Authority>().is_ok();
-    value.to_str().is_ok_and(|text| text.is_empty() || is_name(text))
+    is_plain_host(value.as_bytes()) || value.to_str().is_ok_and(|text| text.is_empty() || is_name(text))
+}
+
+/// Whether a value is a host of the form that most requests have: a name or an IPv4 address, and optionally a port.
+fn is_plain_host(value: &[u8]) -> bool {
+    let name_bytes =
+        value.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.')).count();
+    match value.get(name_bytes..) {
+        Some([]) => name_bytes > 0,
+        Some([b':', port @ ..]) => {
+            name_bytes > 0 && (1..=5).contains(&port.len()) && port.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    }
 }
 
 #[cfg(test)]

@@ -105,27 +105,31 @@ async fn respond(
         let response = edge.operations.run(operation, rules, caller).await;
         return Ok(single_response(&response, accepted.once(), &head, edge));
     };
-    let last_event_id =
-        head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
-    let context = StreamContext {
-        ping: edge.settings.stream_ping(),
-        caller: caller.clone(),
-        credentials: PresentedCredentials::of(&head.headers),
-        edge: edge.clone(),
-        shutdown: ShutdownToken::from_extensions(&head.extensions),
-        permit: body.into_permit(),
-    };
-    Ok(match edge.operations.run_or_subscribe(operation, rules, caller, last_event_id).await {
-        OperationOutput::Subscription(subscription) => {
-            streaming::subscription_response(streaming, *subscription, context)
-        }
-        OperationOutput::Response(response) => match (accepted.prefers_stream(), response.outcome) {
-            (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
-                streaming::single_response(streaming, &response)
+    // Boxed, because every request moves this future.
+    let response = Box::pin(async {
+        let last_event_id =
+            head.headers.get(LAST_EVENT_ID).and_then(|id| id.to_str().ok()).filter(|id| !id.is_empty());
+        let context = StreamContext {
+            ping: edge.settings.stream_ping(),
+            caller: caller.clone(),
+            credentials: PresentedCredentials::of(&head.headers),
+            edge: edge.clone(),
+            shutdown: ShutdownToken::from_extensions(&head.extensions),
+            permit: body.into_permit(),
+        };
+        match edge.operations.run_or_subscribe(operation, rules, caller, last_event_id).await {
+            OperationOutput::Subscription(subscription) => {
+                streaming::subscription_response(streaming, *subscription, context)
             }
-            _ => single_response(&response, accepted.once(), &head, edge),
-        },
-    })
+            OperationOutput::Response(response) => match (accepted.prefers_stream(), response.outcome) {
+                (Some(streaming), Outcome::Executed { .. } | Outcome::Refused) => {
+                    streaming::single_response(streaming, &response)
+                }
+                _ => single_response(&response, accepted.once(), &head, edge),
+            },
+        }
+    });
+    Ok(response.await)
 }
 
 /// Returns a complete response, or 304 if the client already has it.
@@ -141,6 +145,9 @@ fn single_response(response: &OperationResponse, media: MediaType, head: &Parts,
     http_response.extensions_mut().insert(response.record(Transport::Http));
     http_response
 }
+
+/// Number of headers that most responses get, with those of [`super::middleware`], reserved at once.
+const HEADERS: usize = 10;
 
 const COMPLETE: Outcome = Outcome::Executed { whole: true };
 
@@ -190,8 +197,10 @@ fn written(response: &OperationResponse, media: MediaType, draft: bool) -> Respo
         (Outcome::RateLimited, _) => StatusCode::TOO_MANY_REQUESTS,
         (Outcome::Crashed, _) => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let mut http_response = (status, Body::from(response.body.clone())).into_response();
+    let mut http_response = Response::new(Body::from(response.body.clone()));
+    *http_response.status_mut() = status;
     let headers = http_response.headers_mut();
+    headers.reserve(HEADERS);
     headers.insert(CONTENT_TYPE, media.content_type());
     match response.outcome {
         Outcome::MutationNotAllowed => headers.insert(ALLOW, HeaderValue::from_static("POST")),

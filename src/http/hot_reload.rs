@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
+use futures_util::future::Either;
 use tokio::sync::watch;
 use tower::{ServiceExt as _, service_fn};
 
@@ -32,11 +33,13 @@ pub(super) enum ListenerRoutes {
 }
 
 impl ListenerRoutes {
-    pub(super) async fn handle(self, request: Request) -> Response {
+    pub(super) fn handle(self, request: Request) -> impl Future<Output = Response> + Send {
         match self {
-            Self::Public(routes) => routes.handle(request).await,
-            // Boxed: every request moves this future, and those of the public listener do not need it.
-            Self::Router(router) => Box::pin(router.oneshot(request)).await.unwrap_or_else(|never| match never {}),
+            Self::Public(routes) => Either::Left(routes.handle(request)),
+            // Boxed: requests of the public listener do not need it.
+            Self::Router(router) => Either::Right(Box::pin(async {
+                router.oneshot(request).await.unwrap_or_else(|never| match never {})
+            })),
         }
     }
 }

@@ -1,33 +1,41 @@
-//! The work that is the same for every request of the public listener: its id, log span and record, the check of its
-//! host, and common response headers.
+//! The work that is the same for every request of the public listener: its id, log span and record, and common response
+//! headers.
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
-use axum::response::{IntoResponse as _, Response};
-use tracing::Instrument as _;
+use axum::response::Response;
+use tracing::Span;
 
-use super::caller::check_host;
 use super::edge::Edge;
 use super::request_id::{self, X_REQUEST_ID};
 use super::request_recorder::PendingRecord;
-use super::routes::{GRAPHQL, WEBHOOK};
 use super::shutdown::ShutdownToken;
 use crate::telemetry::requests::{Route, Transport};
+
+/// Path of the graph.
+pub(super) const GRAPHQL: &str = "/graphql";
+
+/// Path of Composio's webhooks.
+pub(super) const WEBHOOK: &str = "/webhooks/composio";
 
 /// `Vary` of `/graphql`, whose responses depend on the caller and the accepted types. It is set on every response,
 /// because a private cache may store some.
 const GRAPHQL_VARY: &str = "Authorization, x-api-key, Accept, Accept-Encoding, Origin";
 
-/// Handles one request; `respond` is the handler of its route.
-pub(super) async fn handle(
-    edge: Edge,
-    request: Request,
-    respond: impl AsyncFnOnce(Request) -> Response,
-) -> Response {
-    let id = request_id::of(request.headers());
-    let span = request_id::span(&id, request.method());
-    let handling = async move {
+/// A request that is being handled.
+pub(super) struct RequestInProgress {
+    id: HeaderValue,
+    route: Route,
+    span: Span,
+    /// `None` after the response.
+    record: Option<PendingRecord>,
+}
+
+impl RequestInProgress {
+    pub(super) fn begin(edge: &Edge, request: &Request) -> Self {
+        let id = request_id::of(request.headers());
+        let span = request_id::span(&id, request.method());
         let route = match request.uri().path() {
             GRAPHQL => Route::Graphql,
             WEBHOOK => Route::Webhook,
@@ -35,19 +43,35 @@ pub(super) async fn handle(
         };
         let shutdown = ShutdownToken::from_extensions(request.extensions());
         let requests = edge.operations.metrics().requests();
-        let pending = PendingRecord::begin(requests.clone(), Some(route), Transport::Http, shutdown);
-        let mut response = match check_host(&edge.callers, &request) {
-            Ok(()) => respond(request).await,
-            Err(refused) => refused.into_response(),
-        };
+        let record = PendingRecord::begin(requests.clone(), Some(route), Transport::Http, shutdown);
+        Self { id, route, span, record: Some(record) }
+    }
+
+    /// Returns the span of the request's log lines.
+    pub(super) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Adds the common headers to the response, and records it.
+    pub(super) fn finish(mut self, mut response: Response) -> Response {
         let headers = response.headers_mut();
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-        if route == Route::Graphql {
+        if self.route == Route::Graphql {
             headers.insert(VARY, HeaderValue::from_static(GRAPHQL_VARY));
         }
-        headers.insert(X_REQUEST_ID, id);
-        pending.finish(&mut response);
+        headers.insert(X_REQUEST_ID, self.id.clone());
+        if let Some(record) = self.record.take() {
+            self.span.in_scope(|| record.finish(&mut response));
+        }
         response
-    };
-    handling.instrument(span).await
+    }
+}
+
+/// If there is no response, the client has disconnected; the record writes a log line when it is dropped.
+impl Drop for RequestInProgress {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            self.span.in_scope(|| drop(record));
+        }
+    }
 }

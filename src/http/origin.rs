@@ -5,7 +5,7 @@
 
 use axum::http::header::{HOST, HeaderName, ORIGIN};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 
 use super::error::HttpError;
 
@@ -56,6 +56,15 @@ pub(crate) fn addressed_authority(headers: &HeaderMap, uri: &Uri) -> Option<Auth
     }
 }
 
+/// Whether a `Host` is one of the two names that most clients on the same machine use, optionally with a port. It saves
+/// the parsing for [`is_loopback`].
+pub(crate) fn is_common_loopback(host: &HeaderValue) -> bool {
+    let is_port = |rest: &[u8]| matches!(rest, [b':', port @ ..] if port.iter().all(u8::is_ascii_digit));
+    [&b"localhost"[..], b"127.0.0.1"]
+        .into_iter()
+        .any(|name| host.as_bytes().strip_prefix(name).is_some_and(|rest| rest.is_empty() || is_port(rest)))
+}
+
 /// Whether a host name always refers to the client's own machine (RFC 6761, 6.3 for `localhost`).
 pub(crate) fn is_loopback(authority: &Authority) -> bool {
     let host = authority.host();
@@ -77,10 +86,14 @@ mod tests {
         {
             assert!(is_loopback(&own.parse().unwrap()), "{own}");
         }
+        for own in ["localhost", "localhost:8080", "127.0.0.1", "127.0.0.1:1"] {
+            assert!(is_common_loopback(&HeaderValue::from_static(own)), "{own}");
+        }
         for foreign in
             ["localhost.evil.example", "127.0.0.1.nip.io", "evil.example:8080", "192.168.0.7", "[::2]"]
         {
             assert!(!is_loopback(&foreign.parse().unwrap()), "{foreign}");
+            assert!(!is_common_loopback(&HeaderValue::from_static(foreign)), "{foreign}");
         }
     }
 }

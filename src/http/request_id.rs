@@ -23,8 +23,12 @@ fn is_valid(id: &HeaderValue) -> bool {
     (1..=64).contains(&id.len()) && id.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(byte))
 }
 
+fn hex_digit(value: u8) -> u8 {
+    if value < 10 { b'0' + value } else { b'a' + value - 10 }
+}
+
 /// Creates a random id. Ids are unique across replicas and protect no secret.
 fn new_id() -> HeaderValue {
-    let id = format!("{:032x}", fastrand::u128(..));
-    HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
+    let digits = fastrand::u128(..).to_be_bytes().map(|byte| [byte >> 4, byte & 0xf].map(hex_digit));
+    HeaderValue::from_bytes(digits.as_flattened()).unwrap_or_else(|_| HeaderValue::from_static("unnamed"))
 }

@@ -5,35 +5,36 @@
 //! only used for pages and webhooks.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::http::header::{ACCEPT_ENCODING, ORIGIN};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
+use futures_util::future::Either;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
+use tracing::Instrument as _;
 
+use super::caller::check_host;
 use super::edge::Edge;
 use super::error::HttpError;
+use super::middleware::{GRAPHQL, RequestInProgress, WEBHOOK};
 use super::settings::HttpSettings;
-use super::{example, graphiql, graphql, middleware, traced, webhook};
+use super::{example, graphiql, graphql, traced, webhook};
 use crate::telemetry::traces::RequestTracer;
-
-/// Path of the graph.
-pub(super) const GRAPHQL: &str = "/graphql";
-
-/// Path of Composio's webhooks.
-pub(super) const WEBHOOK: &str = "/webhooks/composio";
 
 /// The routes of one configuration; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Routes {
+pub(super) struct Routes(Arc<RoutesState>);
+
+struct RoutesState {
     edge: Edge,
     /// `/graphql` with compression and CORS; `None` if both are disabled.
     layered_graphql: Option<GraphqlService>,
@@ -46,41 +47,50 @@ type GraphqlService = BoxCloneSyncService<Request, Response, Infallible>;
 impl Routes {
     /// Creates the routes. Requests are traced if there is a tracer.
     pub(super) fn new(edge: Edge, tracer: Option<RequestTracer>) -> Self {
-        Self {
+        Self(Arc::new(RoutesState {
             layered_graphql: layered_graphql(&edge),
             other_routes: other_routes(&edge.settings).with_state(edge.clone()),
             edge,
             tracer,
-        }
+        }))
     }
 
     /// Handles a request.
-    pub(super) async fn handle(self, request: Request) -> Response {
-        match self.tracer.clone() {
-            None => self.respond(request).await,
-            Some(tracer) => {
-                let route = self.pattern(request.uri().path());
-                // Boxed: every request moves this future, and only traced ones need it.
-                Box::pin(traced::follow(&tracer, route, request, |request| self.respond(request))).await
-            }
+    pub(super) fn handle(self, request: Request) -> impl Future<Output = Response> + Send {
+        match self.0.tracer.clone() {
+            None => Either::Left(self.respond(request)),
+            Some(tracer) => Either::Right(Box::pin(async move {
+                let route = self.0.pattern(request.uri().path());
+                traced::follow(&tracer, route, request, |request| self.respond(request)).await
+            })),
         }
     }
 
     async fn respond(self, request: Request) -> Response {
-        let Self { edge, layered_graphql, other_routes, tracer: _ } = self;
-        middleware::handle(edge.clone(), request, async |request: Request| {
-            let service = match request.uri().path() {
-                GRAPHQL => layered_graphql.filter(|_| needs_layers(&request)),
-                _ => Some(BoxCloneSyncService::new(other_routes)),
-            };
-            match service {
-                None => graphql::handle(edge, request).await,
-                Some(service) => service.oneshot(request).await.unwrap_or_else(|never| match never {}),
-            }
-        })
-        .await
+        let in_progress = RequestInProgress::begin(&self.0.edge, &request);
+        let response = self.dispatch(request).instrument(in_progress.span()).await;
+        in_progress.finish(response)
     }
 
+    /// Calls the handler of the request's route.
+    async fn dispatch(self, request: Request) -> Response {
+        let RoutesState { edge, layered_graphql, other_routes, tracer: _ } = &*self.0;
+        if let Err(refused) = check_host(&edge.callers, &request) {
+            return refused.into_response();
+        }
+        let service = match request.uri().path() {
+            GRAPHQL => layered_graphql.as_ref().filter(|_| needs_layers(&request)).cloned(),
+            _ => Some(BoxCloneSyncService::new(other_routes.clone())),
+        };
+        // Both boxed: they are large, and the futures around this one, which contain it, are moved several times.
+        match service {
+            None => Box::pin(graphql::handle(edge.clone(), request)).await,
+            Some(service) => Box::pin(service.oneshot(request)).await.unwrap_or_else(|never| match never {}),
+        }
+    }
+}
+
+impl RoutesState {
     /// Returns the pattern of the route of a path, for traces; `None` if there is no route.
     fn pattern(&self, path: &str) -> Option<&'static str> {
         let HttpSettings { graphiql, example, .. } = &*self.edge.settings;

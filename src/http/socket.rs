@@ -67,7 +67,7 @@ impl<S> Socket<S> {
 
     fn on_read(&mut self, bytes: &[u8]) {
         self.activity.on_read();
-        self.line_bytes = match bytes.iter().rposition(|byte| *byte == b'\n') {
+        self.line_bytes = match memchr::memrchr(b'\n', bytes) {
             Some(end) => bytes.len() - end - 1,
             None => self.line_bytes.saturating_add(bytes.len()),
         };

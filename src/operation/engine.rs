@@ -6,7 +6,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::future::FutureExt as _;
+use futures_util::future::{BoxFuture, Either, FutureExt as _, Ready, ready};
 use tokio::time::Instant;
 
 use super::admission::Admission;
@@ -38,6 +38,15 @@ use crate::telemetry::traces;
 /// shared execution continues after its client has disconnected, and holds the request in memory until then. Without
 /// this limit, clients could use that to get around the limit on memory for request bodies.
 const SHARED_REQUEST_MAX_BYTES: usize = 64 * 1024;
+
+/// A response that is known at once, as a cached one is, or an execution. The execution is boxed: it is large, and the
+/// futures around this one, which contain it, are moved for cached responses too.
+pub(crate) type ResponseFuture<'e> = Either<Ready<OperationResponse>, BoxFuture<'e, OperationResponse>>;
+
+/// Adds the state of the caller's limits to a response, and records the response in its trace.
+pub(super) fn complete(response: OperationResponse, limits: Option<&CallerLimits>) -> OperationResponse {
+    response.with_rate_limit(limits).recorded_in_trace()
+}
 
 /// Runs operations. Cheap to clone.
 #[derive(Clone)]
@@ -188,18 +197,17 @@ impl OperationEngine {
     }
 
     /// Runs one operation and returns its response. Errors are a part of the response.
-    pub async fn run(
+    pub fn run(
         &self,
         request: OperationRequest,
         rules: TransportRules,
         caller: Caller,
-    ) -> OperationResponse {
+    ) -> ResponseFuture<'_> {
         let limits = self.limits_of(&caller);
-        let response = match self.begin(request, &caller, limits.as_ref()) {
-            Ok(pending) => self.run_pending(pending, rules, caller, limits.as_ref()).await,
-            Err(refused) => refused,
-        };
-        response.with_rate_limit(limits.as_ref()).recorded_in_trace()
+        match self.begin(request, &caller, limits.as_ref()) {
+            Ok(pending) => self.run_pending(pending, rules, caller, limits),
+            Err(refused) => Either::Left(ready(complete(refused, limits.as_ref()))),
+        }
     }
 
     /// Returns the caller's limits over time, if it has any.
@@ -236,13 +244,14 @@ impl OperationEngine {
         refused.map_err(|response| response.with_operation(&prepared.resolved.counted))
     }
 
-    pub(super) async fn run_pending(
+    /// Returns the cached response, or executes the operation.
+    pub(super) fn run_pending(
         &self,
         pending: PendingOperation,
         rules: TransportRules,
         caller: Caller,
-        limits: Option<&CallerLimits>,
-    ) -> OperationResponse {
+        limits: Option<CallerLimits>,
+    ) -> ResponseFuture<'_> {
         if traces::is_active()
             && let Ok(resolved) = self.preparer.resolve(&pending)
         {
@@ -264,10 +273,13 @@ impl OperationEngine {
         // skips `resolve`, which otherwise stores the documents that clients register.
         if let Some(cached) = key.as_ref().and_then(cached) {
             self.preparer.persisted.store(&pending.document);
-            return cached;
+            return Either::Left(ready(complete(cached, limits.as_ref())));
         }
-        // Boxed: the future is large, and the futures around it, which contain it, are moved for cached responses too.
-        Box::pin(self.execute_pending(pending, key, traces_calls, rules, caller, limits)).await
+        Either::Right(Box::pin(async move {
+            let limits = limits.as_ref();
+            let response = self.execute_pending(pending, key, traces_calls, rules, caller, limits).await;
+            complete(response, limits)
+        }))
     }
 
     /// Executes an operation whose response is not cached, or joins an execution of an equal request. Without a key the

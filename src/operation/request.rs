@@ -8,8 +8,8 @@
 
 mod members;
 
-use self::members::Members;
-use apollo_compiler::response::{JsonMap, JsonValue, serde_json_bytes::ByteString};
+use self::members::{Member, Members};
+use apollo_compiler::response::{JsonMap, JsonValue};
 
 use super::errors::{VALUE_CHARS_MAX, shortened_to};
 use crate::domain::error_behavior::ErrorBehavior;
@@ -69,9 +69,9 @@ impl OperationRequest {
             ))
         };
         if body.trim_ascii_start().starts_with(b"{") {
-            let Members { members, repeated } = serde_json::from_slice(body).map_err(not_json)?;
-            return match repeated {
-                Some(name) => refuse(format!("The body has the member `{name}` twice.")),
+            let members: Members = serde_json::from_slice(body).map_err(not_json)?;
+            return match members.repeated {
+                Some(member) => refuse(format!("The body has the member `{}` twice.", member.name())),
                 None => Self::from_members(members),
             };
         }
@@ -93,37 +93,35 @@ impl OperationRequest {
         if !is_utf8(query) {
             return refuse("The URL's parameters are not UTF-8.");
         }
-        let mut members = JsonMap::new();
+        let mut members = Members::default();
         for (name, text) in url::form_urlencoded::parse(query.as_bytes()) {
-            let value = match name.as_ref() {
-                "query" => JsonValue::from(text.into_owned()),
-                "documentId" => JsonValue::from(text.into_owned()),
+            let Some(member) = Member::from_name(&name) else { continue };
+            let value = match member {
+                Member::Query | Member::DocumentId => JsonValue::from(text.into_owned()),
                 // An HTML form sends an omitted value as an empty parameter.
-                "operationName" | "variables" | "extensions" | "onError" if text.is_empty() => {
-                    JsonValue::Null
-                }
-                "operationName" | "onError" => JsonValue::from(text.into_owned()),
-                "variables" | "extensions" => {
+                _ if text.is_empty() => JsonValue::Null,
+                Member::OperationName | Member::OnError => JsonValue::from(text.into_owned()),
+                Member::Variables | Member::Extensions => {
                     refuse_too_many_values(text.as_bytes())?;
                     serde_json::from_str(&text).map_err(|_| {
                         RequestError(format!("The URL's parameter `{name}` must be a JSON object."))
                     })?
                 }
-                _ => continue,
             };
-            if members.insert(ByteString::from(name.as_ref()), value).is_some() {
+            members.add(member, value);
+            if members.repeated.is_some() {
                 return refuse(format!("The URL has the parameter `{name}` twice."));
             }
         }
         Self::from_members(members)
     }
 
-    fn from_members(mut members: JsonMap) -> Result<Self, RequestError> {
-        let query = text(&mut members, "query", "a string")?;
-        let document_id = text(&mut members, "documentId", "a string or null")?;
-        let operation_name = text(&mut members, "operationName", "a string or null")?;
-        let variables = object(&mut members, "variables")?;
-        let extensions = object(&mut members, "extensions")?;
+    fn from_members(mut members: Members) -> Result<Self, RequestError> {
+        let query = text(&mut members, Member::Query, "a string")?;
+        let document_id = text(&mut members, Member::DocumentId, "a string or null")?;
+        let operation_name = text(&mut members, Member::OperationName, "a string or null")?;
+        let variables = object(&mut members, Member::Variables)?;
+        let extensions = object(&mut members, Member::Extensions)?;
         let on_error = error_behavior(&mut members)?;
         let is_named =
             document_id.is_some() || extensions.get("persistedQuery").is_some_and(|it| !it.is_null());
@@ -176,27 +174,29 @@ fn is_utf8(query: &str) -> bool {
     std::str::from_utf8(&bytes).is_ok()
 }
 
-fn text(members: &mut JsonMap, name: &str, what: &str) -> Result<Option<String>, RequestError> {
-    match members.remove(name) {
+fn text(members: &mut Members, member: Member, what: &str) -> Result<Option<String>, RequestError> {
+    match members.take(member) {
         Some(JsonValue::String(text)) => Ok(Some(text.as_str().to_owned())),
         None | Some(JsonValue::Null) => Ok(None),
-        Some(other) => refuse(format!("`{name}` must be {what}, but it is {}.", kind(&other))),
+        Some(other) => refuse(format!("`{}` must be {what}, but it is {}.", member.name(), kind(&other))),
     }
 }
 
-fn object(members: &mut JsonMap, name: &str) -> Result<JsonMap, RequestError> {
-    match members.remove(name) {
+fn object(members: &mut Members, member: Member) -> Result<JsonMap, RequestError> {
+    match members.take(member) {
         Some(JsonValue::Object(map)) => Ok(map),
         None | Some(JsonValue::Null) => Ok(JsonMap::new()),
-        Some(other) => refuse(format!("`{name}` must be a JSON object or null, but it is {}.", kind(&other))),
+        Some(other) => {
+            refuse(format!("`{}` must be a JSON object or null, but it is {}.", member.name(), kind(&other)))
+        }
     }
 }
 
 /// Reads the value of `onError`. A client that sends another value would take the response for something that it is
 /// not.
-fn error_behavior(members: &mut JsonMap) -> Result<ErrorBehavior, RequestError> {
+fn error_behavior(members: &mut Members) -> Result<ErrorBehavior, RequestError> {
     let expected = "`onError` must be \"NULL\", \"PROPAGATE\" or \"HALT\"";
-    match members.remove("onError") {
+    match members.take(Member::OnError) {
         None | Some(JsonValue::Null) => Ok(ErrorBehavior::default()),
         Some(JsonValue::String(name)) => ErrorBehavior::from_name(name.as_str()).ok_or_else(|| {
             RequestError(format!("{expected}, but it is {:?}.", shortened_to(VALUE_CHARS_MAX, name.as_str())))

@@ -14,7 +14,7 @@ use futures_util::future::FutureExt as _;
 use super::admission::Admission;
 use super::codes::Code;
 use super::deadline::Deadline;
-use super::engine::OperationEngine;
+use super::engine::{OperationEngine, complete};
 use super::errors::GraphqlError;
 use super::executor::EventSource;
 use super::prepare::{PreparedOperation, ResolvedOperation, TransportRules};
@@ -69,24 +69,22 @@ impl OperationEngine {
         after: Option<&str>,
     ) -> OperationOutput {
         let limits = self.limits_of(&caller);
-        let response = |response: OperationResponse| {
-            OperationOutput::Response(response.with_rate_limit(limits.as_ref()).recorded_in_trace())
-        };
+        let refused = |response, limits| OperationOutput::Response(complete(response, limits));
         let pending = match self.begin(request, &caller, limits.as_ref()) {
             Ok(pending) => pending,
-            Err(refused) => return response(refused),
+            Err(response) => return refused(response, limits.as_ref()),
         };
         match self.preparer.resolve(&pending) {
             Ok(resolved) if resolved.is_subscription() => {
                 resolved.record_in_trace();
-                // Boxed, as in `run_pending`.
+                // Boxed, as executions are.
                 let subscription = self.subscribe(resolved, &pending.request, caller, limits.as_ref(), after);
                 match Box::pin(subscription).await {
                     Ok(subscription) => OperationOutput::Subscription(Box::new(subscription)),
-                    Err(refused) => response(refused),
+                    Err(response) => refused(response, limits.as_ref()),
                 }
             }
-            _ => response(self.run_pending(pending, rules, caller, limits.as_ref()).await),
+            _ => OperationOutput::Response(self.run_pending(pending, rules, caller, limits).await),
         }
     }
 

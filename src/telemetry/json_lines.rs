@@ -16,6 +16,7 @@ use tracing_subscriber::layer::{Context, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::domain::clock::Clock;
+use crate::domain::json_text::plain_length;
 use crate::domain::timestamps;
 
 /// Prefix of the fields that the bridge from the `log` crate adds to its events. They are not written.
@@ -129,8 +130,8 @@ impl<'w> Members<'w> {
         }
         // Field names come from the source code and need no escapes.
         self.text.push(b'"');
-        self.text.extend(field.name().as_bytes());
-        self.text.extend(b"\":");
+        self.text.extend_from_slice(field.name().as_bytes());
+        self.text.extend_from_slice(b"\":");
         write_value(self.text);
     }
 }
@@ -190,11 +191,8 @@ impl fmt::Write for Escaped<'_> {
 
 /// Writes the content of a JSON string (RFC 8259, 7).
 fn write_escaped(text: &mut Vec<u8>, value: &str) {
-    let needs_escape = |byte: &u8| *byte < 0x20 || *byte == b'"' || *byte == b'\\';
     let mut rest = value.as_bytes();
-    while let Some((unescaped, [special, after @ ..])) =
-        rest.iter().position(needs_escape).and_then(|at| rest.split_at_checked(at))
-    {
+    while let Some((unescaped, [special, after @ ..])) = rest.split_at_checked(plain_length(rest)) {
         text.extend(unescaped);
         match special {
             b'"' => text.extend(b"\\\""),

@@ -26,8 +26,9 @@ const QUEUE_BYTES: usize = 1 << 20;
 /// Maximum bytes of unwritten audit lines, and of unwritten lines of [`write_line`].
 const AUDIT_BYTES: usize = 4 << 20;
 
-/// Pause between two writes, so that one write takes many lines under load.
-const WRITE_INTERVAL: Duration = Duration::from_millis(2);
+/// Pause between two writes, so that one write takes many lines under load. A process that is killed loses the lines of
+/// at most one interval.
+const WRITE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Capacity that the queue keeps after a burst; more is freed.
 const RETAINED_BYTES: usize = 1 << 16;

@@ -5,18 +5,66 @@
 
 use std::fmt;
 
-use apollo_compiler::response::serde_json_bytes::ByteString;
-use apollo_compiler::response::{JsonMap, JsonValue};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use apollo_compiler::response::JsonValue;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// Members that have a meaning in a request.
-const KNOWN_MEMBERS: [&str; 6] =
-    ["query", "documentId", "operationName", "variables", "extensions", "onError"];
+/// A member that has a meaning in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Member {
+    Query,
+    DocumentId,
+    OperationName,
+    Variables,
+    Extensions,
+    OnError,
+}
 
-/// A JSON object, and the first member with a meaning that is repeated.
+impl Member {
+    const ALL: [Self; 6] = [
+        Self::Query,
+        Self::DocumentId,
+        Self::OperationName,
+        Self::Variables,
+        Self::Extensions,
+        Self::OnError,
+    ];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::DocumentId => "documentId",
+            Self::OperationName => "operationName",
+            Self::Variables => "variables",
+            Self::Extensions => "extensions",
+            Self::OnError => "onError",
+        }
+    }
+
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|member| member.name() == name)
+    }
+}
+
+/// The values of the members that have a meaning; all others are skipped.
+#[derive(Debug, Default)]
 pub(super) struct Members {
-    pub(super) members: JsonMap,
-    pub(super) repeated: Option<&'static str>,
+    values: [Option<JsonValue>; Member::ALL.len()],
+    /// The first member that is repeated.
+    pub(super) repeated: Option<Member>,
+}
+
+impl Members {
+    pub(super) fn add(&mut self, member: Member, value: JsonValue) {
+        if let Some(slot) = self.values.get_mut(member as usize)
+            && slot.replace(value).is_some()
+        {
+            self.repeated = self.repeated.or(Some(member));
+        }
+    }
+
+    pub(super) fn take(&mut self, member: Member) -> Option<JsonValue> {
+        self.values.get_mut(member as usize).and_then(Option::take)
+    }
 }
 
 impl<'de> Deserialize<'de> for Members {
@@ -35,13 +83,36 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
-        let (mut members, mut repeated) = (JsonMap::new(), None);
-        while let Some((name, value)) = map.next_entry::<String, JsonValue>()? {
-            let known = KNOWN_MEMBERS.into_iter().find(|known| *known == name);
-            if members.insert(ByteString::from(name), value).is_some() {
-                repeated = repeated.or(known);
+        let mut members = Members::default();
+        while let Some(MemberName(member)) = map.next_key()? {
+            match member {
+                Some(member) => members.add(member, map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        Ok(Members { members, repeated })
+        Ok(members)
+    }
+}
+
+/// The name of a member; `None` if it has no meaning.
+struct MemberName(Option<Member>);
+
+impl<'de> Deserialize<'de> for MemberName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = MemberName;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a string")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<MemberName, E> {
+        Ok(MemberName(Member::from_name(name)))
     }
 }

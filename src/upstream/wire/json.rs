@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::name_lists::NameLists;
+use crate::domain::json_text::plain_length;
 
 /// Error: the text is not JSON (RFC 8259).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,7 +140,7 @@ impl<'j> JsonReader<'j> {
         self.open.clear();
         loop {
             match self.peek() {
-                Some(b'"') => drop(self.skip_string()?),
+                Some(b'"') => self.skip_string()?,
                 Some(b'{') => {
                     self.at += 1;
                     if !self.take_if(b'}') {
@@ -231,10 +232,15 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Reads the name of a field and the colon after it.
+    #[inline]
     fn name(&mut self) -> Result<Text<'j>, JsonError> {
         self.skip_white_space();
         let name = self.string()?;
-        self.expect(b':')?;
+        if self.byte() == Some(b':') {
+            self.at += 1;
+        } else {
+            self.expect(b':')?;
+        }
         Ok(name)
     }
 
@@ -245,26 +251,47 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Reads a string.
+    #[inline]
     fn string(&mut self) -> Result<Text<'j>, JsonError> {
-        let start = self.at + 1;
-        let has_escapes = self.skip_string()?;
-        let text = self.text.get(start..self.at - 1).ok_or(JsonError)?;
-        Ok(if has_escapes { unescaped(text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) })
+        match self.plain_string() {
+            Some(text) => Ok(Some(Cow::Borrowed(text))),
+            None => self.escaped_string(),
+        }
     }
 
-    /// Skips a string and checks its grammar. Returns whether it has escapes.
-    fn skip_string(&mut self) -> Result<bool, JsonError> {
+    /// Reads a string without escapes, as most are; `None` if it has some, or is not valid.
+    #[inline]
+    fn plain_string(&mut self) -> Option<&'j str> {
+        let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
+        let (start, length) = (self.at + 1, plain_length(rest));
+        if rest.get(length) != Some(&b'"') {
+            return None;
+        }
+        self.at = start + length + 1;
+        self.text.get(start..start + length)
+    }
+
+    #[cold]
+    fn escaped_string(&mut self) -> Result<Text<'j>, JsonError> {
+        let start = self.at + 1;
+        self.skip_string()?;
+        let text = self.text.get(start..self.at - 1).ok_or(JsonError)?;
+        Ok(unescaped(text).map(Cow::Owned))
+    }
+
+    /// Skips a string and checks its grammar.
+    fn skip_string(&mut self) -> Result<(), JsonError> {
         let bytes = self.text.as_bytes();
         if bytes.get(self.at) != Some(&b'"') {
             return Err(JsonError);
         }
-        let (mut at, mut has_escapes) = (self.at + 1, false);
+        let mut at = self.at + 1;
         loop {
-            at += run_length(bytes.get(at..).unwrap_or_default());
+            at += plain_length(bytes.get(at..).unwrap_or_default());
             match bytes.get(at..).unwrap_or_default() {
                 [b'"', ..] => {
                     self.at = at + 1;
-                    return Ok(has_escapes);
+                    return Ok(());
                 }
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => at += 2,
                 [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].into_iter().all(u8::is_ascii_hexdigit) => {
@@ -272,7 +299,6 @@ impl<'j> JsonReader<'j> {
                 }
                 _ => return Err(JsonError),
             }
-            has_escapes = true;
         }
     }
 
@@ -305,30 +331,6 @@ impl<'j> JsonReader<'j> {
         }
         if self.at > start { Ok(self.at - start) } else { Err(JsonError) }
     }
-}
-
-/// Returns the number of bytes before the first that a string cannot contain as it is: a quotation mark, a backslash or
-/// a control character. Compares eight bytes at once.
-fn run_length(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    let (chunks, rest) = bytes.as_chunks::<8>();
-    let mut length = 0;
-    for chunk in chunks {
-        let word = u64::from_le_bytes(*chunk);
-        // `(x - n) & !x` sets the high bit of each byte of `x` that is below `n`. A borrow can set it wrongly in higher
-        // bytes, but the lowest high bit that is set is right, and only that one is used. Flipping the bit 0x02 turns
-        // the quotation mark (0x22) into 0x20 and keeps control characters below 0x20, so one comparison with 0x21
-        // finds both. A backslash (0x5c) is the byte that is below 1 after an XOR with 0x5c.
-        let (flipped, zero_at_backslash) = (word ^ (ONES * 2), word ^ (ONES * 0x5c));
-        let below_mask = flipped.wrapping_sub(ONES * 0x21) & !flipped;
-        let backslash_mask = zero_at_backslash.wrapping_sub(ONES) & !zero_at_backslash;
-        let found = (below_mask | backslash_mask) & (ONES * 0x80);
-        if found != 0 {
-            return length + (found.trailing_zeros() / 8) as usize;
-        }
-        length += 8;
-    }
-    length + rest.iter().take_while(|byte| **byte >= 0x20 && !matches!(**byte, b'"' | b'\\')).count()
 }
 
 /// Decodes the escapes of a string whose grammar was checked; `None` if it has a lone surrogate.
