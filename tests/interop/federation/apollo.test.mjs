@@ -4,7 +4,14 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { start } from '../../../examples/federation/apollo.mjs';
 import { subgraph } from '../../../examples/federation/people.mjs';
-import { larger, questions, referencesAreFound, tokensAreAsked } from './graph.mjs';
+import {
+  larger,
+  mutationsRun,
+  questions,
+  referencesAreFound,
+  tokensAreAsked,
+  upstreamErrorsHaveTheirCodes,
+} from './graph.mjs';
 
 /** The numbers of requests to Switchboard and to the people service by the query plan, and of upstream calls. */
 const planned = [[1, 2, 2], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
@@ -33,6 +40,10 @@ describe('Apollo Gateway', () => {
   });
 
   it('references of the other service to providers and toolkits are resolved', () => referencesAreFound(graph));
+
+  it('a mutation runs, and its payload has fields of both services', () => mutationsRun(graph));
+
+  it('an error of an upstream keeps its code, and the other data is returned', () => upstreamErrorsHaveTheirCodes(graph));
 
   tokensAreAsked(start, subgraph);
 });

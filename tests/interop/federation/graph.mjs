@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { credentialsOf } from '../../../examples/federation/caller.mjs';
+import { parse, subgraphs } from '../../../examples/federation/compose.mjs';
 import { ask, demo } from '../../../examples/federation/demo.mjs';
 import { serve } from '../../../examples/federation/people.mjs';
 import { binary, start as switchboard, startSandbox } from '../support.mjs';
@@ -18,12 +19,29 @@ async function door(url) {
   const server = createServer(async (request, response) => {
     let body = '';
     for await (const chunk of request) body += chunk;
-    const caller = credentialsOf(request.headers);
-    asked.push({ ...JSON.parse(body), caller });
-    const headers = { ...caller, 'content-type': 'application/json' };
-    const answer = await fetch(url, { method: 'POST', headers, body });
-    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') });
-    response.end(await answer.text());
+    const { method, headers } = request;
+    // A gateway may subscribe by GET.
+    const { search, searchParams } = new URL(request.url, url);
+    const caller = credentialsOf(headers);
+    const operation = body ? JSON.parse(body) : Object.fromEntries(searchParams);
+    asked.push({ ...operation, caller, requestId: headers['x-request-id'] });
+    const ended = new AbortController();
+    response.once('close', () => ended.abort());
+    try {
+      const answer = await fetch(url + search, {
+        method,
+        headers: { ...caller, accept: headers.accept, 'content-type': 'application/json' },
+        body: body || undefined,
+        signal: ended.signal,
+      });
+      response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') });
+      // As a stream, because the response may be a subscription's.
+      response.flushHeaders();
+      for await (const part of answer.body) response.write(part);
+      response.end();
+    } catch {
+      response.destroy();
+    }
   });
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   return {
@@ -65,6 +83,15 @@ export async function guarded() {
   };
 }
 
+/** The supergraph by `composer` with Switchboard's schema as these settings, in environment variables, print it. */
+export async function supergraphWith(composer, urls, settings) {
+  const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env: settings });
+  const [ours, theirs] = await subgraphs(urls);
+  const { errors, supergraphSdl } = composer.composeServices([{ ...ours, typeDefs: parse(sdl) }, theirs]);
+  assert.equal(errors, undefined);
+  return supergraphSdl;
+}
+
 /** Both services behind a gateway, until `stop()`. */
 export async function larger(start, schema, begin = demo) {
   const switchboard = await begin();
@@ -82,6 +109,8 @@ export async function larger(start, schema, begin = demo) {
   parts.unshift(gateway);
   return {
     stop,
+    url: gateway.url,
+    people: people.url,
     switchboard,
     /** The complete response, the requests to Switchboard, the number of requests to the people service, and the upstream calls. */
     async ask(query, variables, headers) {
@@ -170,6 +199,89 @@ export async function referencesAreFound(graph) {
   for (const { connectedAccounts } of toolkits) assert.equal(connectedAccounts.nodes.length, 1);
   assert.equal(people, 1);
   for (const { query } of asked) assert.match(query, /_entities/);
+}
+
+/** A property of every gateway: an error of an upstream has its code, and the fields of other upstreams are returned. */
+export async function upstreamErrorsHaveTheirCodes(graph) {
+  const fault = `${graph.switchboard.sandbox}/__faults/composio`;
+  await fetch(fault, { method: 'PUT', headers: { 'x-emulate': 'status=503' } });
+  try {
+    // With a filter that no other query has, so that nothing is cached.
+    const { answer } = await graph.ask(`{
+      connectedAccounts(first: 3, filter: { toolkits: ["slack"], statuses: [INACTIVE] }) { nodes { note } }
+      providers(first: 1) { nodes { name } }
+      viewer { id }
+    }`);
+    assert.equal(answer.data.connectedAccounts, null);
+    assert.equal(answer.data.providers.nodes.length, 1);
+    assert.deepEqual(answer.data.viewer, { id: 'user_1' });
+    assert.equal(answer.errors.length, 1);
+    const { code, upstream, retryable } = answer.errors[0].extensions;
+    assert.deepEqual([code, upstream, retryable], ['UPSTREAM_UNAVAILABLE', 'COMPOSIO', true]);
+    assert.match(answer.errors[0].message, /Composio/);
+  } finally {
+    await fetch(fault, { method: 'DELETE' });
+  }
+}
+
+/** A property of every gateway: a mutation runs once, and its payload has fields of the other service. */
+export async function mutationsRun(graph) {
+  const { answer: before } = await graph.ask('{ user(id: "user_2") { connectedAccounts(first: 1, filter: { statuses: [ACTIVE] }) { nodes { id } } } }');
+  const [{ id }] = before.data.user.connectedAccounts.nodes;
+  const query = `mutation ($id: ID!, $enabled: Boolean!) {
+    setAccountEnabled(input: { id: $id, enabled: $enabled }) {
+      connectedAccount { id isDisabled note user { name } }
+      userErrors { code }
+    }
+  }`;
+  for (const enabled of [false, true]) {
+    const { answer } = await graph.ask(query, { id, enabled });
+    assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
+    const { connectedAccount, userErrors } = answer.data.setAccountEnabled;
+    assert.deepEqual(userErrors, []);
+    assert.deepEqual([connectedAccount.id, connectedAccount.isDisabled], [id, !enabled]);
+    assert.deepEqual([connectedAccount.note.slice(0, 8), connectedAccount.user.name], ['Seen ca_', 'Person 2']);
+  }
+}
+
+/** A property of gateways that forward a request's id, so that Switchboard's log has it. */
+export async function requestIdsAreForwarded(graph) {
+  const requestId = '01J8ZQ6T3Y0G5H7K9M2N4P6R8S';
+  const { asked } = await graph.ask('{ toolkit(slug: "gmail") { name } }', {}, { 'x-request-id': requestId });
+  assert.deepEqual(asked.map((it) => it.requestId), [requestId]);
+}
+
+/** A property of gateways with subscriptions: a change arrives with fields of both services. */
+export async function changesAreReceived({ url, switchboard }, accept) {
+  const query = `subscription {
+    connectedAccountChanged { kind connectedAccount { connectedAccountId note user { name } } }
+  }`;
+  const ended = new AbortController();
+  const headers = { accept, 'content-type': 'application/json' };
+  const body = JSON.stringify({ query });
+  const timer = setTimeout(() => ended.abort(), 60_000);
+  const answer = await fetch(url, { method: 'POST', headers, body, signal: ended.signal });
+  assert.equal(answer.status, 200);
+  // Adds accounts until one is received: changes before the first state is read are not sent.
+  let made = 0;
+  const changing = setInterval(async () => {
+    made += 1;
+    const account = `${switchboard.sandbox}/__accounts/ca_made_${made}?toolkit=gmail&user_id=user_1`;
+    await fetch(account, { method: 'PUT', headers: { 'x-api-key': 'ak_sandbox_a' } });
+    await ask(switchboard.url, 'mutation { refresh(upstream: COMPOSIO) { retryAt } }');
+  }, 300);
+  let received = '';
+  try {
+    for await (const part of answer.body.pipeThrough(new TextDecoderStream())) {
+      received += part;
+      if (/"name":"Person 1"/.test(received)) break;
+    }
+  } finally {
+    clearTimeout(timer);
+    clearInterval(changing);
+    ended.abort();
+  }
+  assert.match(received, /"kind":"ADDED","connectedAccount":{"connectedAccountId":"(ca_made_\d+)","note":"Seen \1"/);
 }
 
 /** Properties of every gateway in front of a Switchboard in token mode. */

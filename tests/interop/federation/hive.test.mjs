@@ -2,9 +2,22 @@
 
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { hive } from '../../../examples/federation/compose.mjs';
+import { ask } from '../../../examples/federation/demo.mjs';
 import { start } from '../../../examples/federation/hive.mjs';
 import { subgraph } from '../../../examples/federation/people.mjs';
-import { larger, questions, referencesAreFound, tokensAreAsked } from './graph.mjs';
+import {
+  changesAreReceived,
+  larger,
+  mutationsRun,
+  questions,
+  referencesAreFound,
+  requestIdsAreForwarded,
+  supergraphWith,
+  tokensAreAsked,
+  upstreamErrorsHaveTheirCodes,
+} from './graph.mjs';
 
 /**
  * The numbers of requests to Switchboard and to the people service by the query plan, and of upstream calls. Hive sends one more
@@ -36,6 +49,40 @@ describe('Hive Gateway', () => {
   });
 
   it('references of the other service to providers and toolkits are resolved', () => referencesAreFound(graph));
+
+  it('a mutation runs, and its payload has fields of both services', () => mutationsRun(graph));
+
+  it('the id of a request is forwarded', () => requestIdsAreForwarded(graph));
+
+  it('subscribers get changes with fields of both services', () => changesAreReceived(graph, 'text/event-stream'));
+
+  it('an error of an upstream keeps its code, and the other data is returned', () => upstreamErrorsHaveTheirCodes(graph));
+
+  it('enforces `federation.authorization = true`', async () => {
+    const urls = { switchboard: graph.switchboard.url, people: graph.people };
+    const supergraphSdl = await supergraphWith(hive, urls, { SWITCHBOARD__FEDERATION__AUTHORIZATION: 'true' });
+    const config = fileURLToPath(new URL('hive-authorization.config.mjs', import.meta.url));
+    const gateway = await start({ ...urls, config, supergraphSdl });
+    const codes = async (scopes) => {
+      const headers = scopes && { authorization: scopes };
+      const queries = ['{ toolkit(slug: "gmail") { name } viewer { id } }', 'mutation { refresh(upstream: COMPOSIO) { retryAt } }'];
+      const found = [];
+      for (const query of queries) {
+        const { data, errors } = await ask(gateway.url, query, {}, headers);
+        if (data.viewer) assert.deepEqual(data.viewer, { id: 'user_1' });
+        found.push(errors?.map(({ path, extensions }) => `${path}: ${extensions.code}`).join() ?? 'allowed');
+      }
+      return found;
+    };
+    try {
+      const refused = 'UNAUTHORIZED_FIELD_OR_TYPE';
+      assert.deepEqual(await codes(undefined), [`toolkit: ${refused}`, `refresh: ${refused}`]);
+      assert.deepEqual(await codes('other:scope'), ['allowed', `refresh: ${refused}`]);
+      assert.deepEqual(await codes('other:scope switchboard:admin'), ['allowed', 'allowed']);
+    } finally {
+      await gateway.stop();
+    }
+  });
 
   tokensAreAsked(start, subgraph);
 });
