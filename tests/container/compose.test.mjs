@@ -7,6 +7,7 @@ import { cp, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 
 import { docker, freePort, inspect, newToken, post, root, run, until } from './engine.mjs';
 
@@ -169,6 +170,24 @@ describe('compose.yaml', () => {
     assert.deepEqual(Object.keys(responses), ['200']);
     const replaced = await Promise.all(REPLICAS.map(container));
     for (const id of ids) assert.equal(replaced.includes(id), false);
+  });
+
+  test('requests succeed while both replicas drain at the same time', async (t) => {
+    const ids = await Promise.all(REPLICAS.map(container));
+    const clients = load();
+    // Both drain for `server.drain_ms`, which is 4 s. The balancer finds both not ready after two.
+    const end = Date.now() + 3_800;
+    await docker('kill', '--signal', 'TERM', ...ids);
+    await delay(Math.max(end - Date.now(), 0));
+    const responses = await clients.stop();
+    t.diagnostic(JSON.stringify(responses));
+    assert.deepEqual(Object.keys(responses), ['200']);
+    const hasEnded = async (id) => (await inspect(id, '{{.State.Running}}')) === 'false';
+    for (const id of ids) await until('the replica has ended', () => hasEnded(id));
+    await shell('docker compose start switchboard-1 switchboard-2');
+    for (const replica of REPLICAS) await until(`${replica} is healthy`, () => isHealthy(replica));
+    const isServing = async () => (await post(url, token, '{ __typename }')).status === 200;
+    await until('the balancer has found a replica', isServing);
   });
 
   test('requests succeed while Redis is killed, and it is used again after its start', async (t) => {

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFile, execFileSync, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { on, once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -126,15 +127,33 @@ async function configuration(t) {
   return { file, sandbox, bearer: `Bearer ${/swb_[\w-]+/.exec(token.stdout)[0]}` };
 }
 
+/** A DNS server that resolves every name to loopback, like an engine's for the names of containers. Returns its port. */
+async function nameServer(t) {
+  const socket = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  t.after(() => socket.close());
+  socket.on('message', (query, { port, address }) => {
+    // After the header the question: a name that ends with a zero byte, its type, its class.
+    const end = query.indexOf(0, 12) + 5;
+    const isA = query.readUInt16BE(end - 4) === 1;
+    const header = [query[0], query[1], 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0];
+    const record = isA ? [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 127, 0, 0, 1] : [];
+    socket.send(Buffer.from([...header, ...query.subarray(12, end), ...record]), port, address);
+  });
+  return socket.address().port;
+}
+
 /** Starts the load balancer of compose.yaml in front of these replicas, each with two ports. Returns its address. */
 async function balancer(t, replicas) {
-  const listen = await port();
+  const [listen, dns] = [await port(), await nameServer(t)];
   let text = readFileSync(root('examples/compose/haproxy.cfg'), 'utf8').replace('bind :8080', `bind 127.0.0.1:${listen}`);
+  assert.ok(text.includes(' 127.0.0.11:53'));
+  text = text.replace(' 127.0.0.11:53', ` 127.0.0.1:${dns}`);
   replicas.forEach(({ graph, ops }, index) => {
     const name = `switchboard-${index + 1}`;
     assert.ok(text.includes(` ${name}:8080 check port 9090`) && text.includes(` ${name}:8080 backup`));
-    text = text.replace(`${name}:8080 check port 9090`, `127.0.0.1:${graph} check port ${ops}`);
-    text = text.replace(`${name}:8080 backup`, `127.0.0.1:${graph} backup`);
+    text = text.replace(`${name}:8080 check port 9090`, `${name}:${graph} check port ${ops}`);
+    text = text.replace(`${name}:8080 backup`, `${name}:${graph} backup`);
   });
   const file = join(directory(t), 'haproxy.cfg');
   writeFileSync(file, text);
