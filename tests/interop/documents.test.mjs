@@ -119,7 +119,7 @@ describe('documents', () => {
         const path = `${kind === 'example' ? 'examples' : 'benches'}/${name}`;
         assert.ok(existsSync(join(root, `${path}.rs`)) || existsSync(join(root, path, 'main.rs')), `${page}: ${name}`);
       }
-      for (const [flag] of own.matchAll(/(?<=`|\s)--(?!release|locked|example|bench|path|test)[a-z-]+/g)) {
+      for (const [flag] of own.matchAll(/(?<=`|\s)--(?!release|locked|profile|bin|example|bench|path|test)[a-z-]+/g)) {
         assert.ok(flags.includes(flag), `${page}: ${flag}`);
       }
       for (const [, name] of text.matchAll(/--scenario ([a-z][\w-]+)/g)) assert.ok(flags.includes(`- ${name}:`), `${page}: ${name}`);
