@@ -16,7 +16,7 @@ import { ask } from '../../../examples/federation/demo.mjs';
 import { serve, subgraph } from '../../../examples/federation/people.mjs';
 
 const read = (path) => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
-const stitching = read('docs/federation.md');
+const document = read('docs/federation.md');
 const clients = read('docs/clients.md');
 
 test('a gateway starts by its command, responds, and ends with Ctrl-C', async () => {
@@ -93,8 +93,13 @@ test('malformed requests get an error, and the service continues', async () => {
 });
 
 test("the documents' lines of stitching are the example's", () => {
-  const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(stitching);
+  const [, lines] = /^```js\n(const by = .*?)^```$/ms.exec(document);
   assert.ok(read('examples/federation/stitching-plain.mjs').includes(lines));
+});
+
+test("the documents' lines of router.yaml are the example's", () => {
+  const [, lines] = /^```yaml\n(.*?)^```$/ms.exec(document);
+  assert.ok(read('examples/federation/router.yaml').includes(lines));
 });
 
 test('the table of consumers has the versions of the installed clients', () => {

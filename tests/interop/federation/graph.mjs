@@ -1,12 +1,13 @@
 // A demo behind a counting proxy, the other service, a gateway in front of both, and the queries to it.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { promisify } from 'node:util';
 import { credentialsOf } from '../../../examples/federation/caller.mjs';
 import { parse, subgraphs } from '../../../examples/federation/compose.mjs';
 import { ask, demo } from '../../../examples/federation/demo.mjs';
@@ -85,7 +86,7 @@ export async function guarded() {
 
 /** The supergraph by `composer` with Switchboard's schema as these settings, in environment variables, print it. */
 export async function supergraphWith(composer, urls, settings) {
-  const sdl = execFileSync(binary, ['schema', '--format', 'federation'], { encoding: 'utf8', env: settings });
+  const { stdout: sdl } = await promisify(execFile)(binary, ['schema', '--format', 'federation'], { env: settings });
   const [ours, theirs] = await subgraphs(urls);
   const { errors, supergraphSdl } = composer.composeServices([{ ...ours, typeDefs: parse(sdl) }, theirs]);
   assert.equal(errors, undefined);
