@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::auth_scheme::AuthScheme;
 use super::open_enum::OpenValue;
@@ -67,7 +67,51 @@ pub struct ConnectionState {
     /// The settings on the allow-list, in the upstream's order.
     pub settings: Vec<ConnectionSetting>,
     /// The names, without values, of all other fields of `val`. Rows of one page share equal lists.
-    pub withheld: Arc<[Box<str>]>,
+    pub withheld: WithheldNames,
+}
+
+/// The names of withheld fields, as one text with a line end after each name: a list then needs one allocation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WithheldNames(Arc<str>);
+
+impl WithheldNames {
+    /// Ends each name. No name contains it.
+    pub(crate) const END: char = '\n';
+
+    /// Creates a list from its text.
+    pub(crate) fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Returns the names.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split_terminator(Self::END)
+    }
+
+    /// Returns the text.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for WithheldNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for WithheldNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut text = String::new();
+        for name in Vec::<Box<str>>::deserialize(deserializer)? {
+            if name.contains(Self::END) {
+                return Err(D::Error::custom("a name of a field has a line end"));
+            }
+            text.push_str(&name);
+            text.push(Self::END);
+        }
+        Ok(Self(text.into()))
+    }
 }
 
 /// One public setting of a connection.
@@ -114,7 +158,7 @@ impl ConnectionState {
             |list: &[Box<str>]| list.iter().map(|item| item.len() + size_of::<Box<str>>()).sum::<usize>();
         self.auth_scheme.weight_bytes()
             + list(&self.scopes)
-            + list(&self.withheld)
+            + self.withheld.0.len()
             + self
                 .settings
                 .iter()

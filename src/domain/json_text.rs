@@ -2,7 +2,7 @@
 
 /// Returns the number of bytes before the first that a string cannot contain as it is: a quotation mark, a backslash or
 /// a control character. Compares eight bytes at once.
-#[inline]
+#[inline(always)]
 pub(crate) fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let (chunks, rest) = bytes.as_chunks::<8>();

@@ -51,6 +51,6 @@ object_type! {
 
         /// The names of fields that are withheld because they are secret or unrecognized. Their values are never
         /// decoded.
-        withheld: &[Box<str>] = &account.state.withheld;
+        withheld: Vec<&str> = account.state.withheld.iter().collect();
     }
 }

@@ -136,7 +136,12 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Skips a value, which may be nested to any depth.
+    #[inline]
     pub(in crate::upstream) fn skip(&mut self) -> Result<(), JsonError> {
+        if self.peek() == Some(b'"') { self.skip_string() } else { self.skip_any() }
+    }
+
+    fn skip_any(&mut self) -> Result<(), JsonError> {
         self.open.clear();
         loop {
             match self.peek() {
@@ -232,7 +237,7 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Reads the name of a field and the colon after it.
-    #[inline]
+    #[inline(always)]
     fn name(&mut self) -> Result<Text<'j>, JsonError> {
         self.skip_white_space();
         let name = self.string()?;
@@ -251,7 +256,7 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Reads a string.
-    #[inline]
+    #[inline(always)]
     fn string(&mut self) -> Result<Text<'j>, JsonError> {
         match self.plain_string() {
             Some(text) => Ok(Some(Cow::Borrowed(text))),
@@ -260,7 +265,7 @@ impl<'j> JsonReader<'j> {
     }
 
     /// Reads a string without escapes, as most are; `None` if it has some, or is not valid.
-    #[inline]
+    #[inline(always)]
     fn plain_string(&mut self) -> Option<&'j str> {
         let [b'"', rest @ ..] = self.text.as_bytes().get(self.at..)? else { return None };
         let (start, length) = (self.at + 1, plain_length(rest));

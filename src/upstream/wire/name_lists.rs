@@ -1,9 +1,6 @@
 //! Lists of names that many rows of a page have in common, stored once.
 
-use std::sync::Arc;
-
-/// Ends each name in a [`NameCollector`]. No name contains it.
-const END: char = '\n';
+use crate::domain::connection_state::WithheldNames;
 
 /// Maximum number of lists that are shared. An upstream can send any number of different ones, and each new one is
 /// compared with all of these.
@@ -13,7 +10,7 @@ const LISTS_MAX: usize = 32;
 #[derive(Default)]
 pub(super) struct NameCollector {
     text: String,
-    /// The end of each name, without its [`END`].
+    /// The end of each name, without its [`WithheldNames::END`].
     ends: Vec<usize>,
 }
 
@@ -24,11 +21,11 @@ impl NameCollector {
 
     /// Adds a name, unless it was added already.
     pub(super) fn add(&mut self, name: &str) {
-        debug_assert!(!name.contains(END), "names have no line ends");
+        debug_assert!(!name.contains(WithheldNames::END), "names have no line ends");
         if !self.names().any(|known| known == name.as_bytes()) {
             self.text.push_str(name);
             self.ends.push(self.text.len());
-            self.text.push(END);
+            self.text.push(WithheldNames::END);
         }
     }
 
@@ -36,20 +33,16 @@ impl NameCollector {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let name = self.text.as_bytes().get(start..*end).unwrap_or_default();
-            start = end + END.len_utf8();
+            start = end + WithheldNames::END.len_utf8();
             name
         })
     }
 }
 
-/// A list of names that rows share.
-type SharedNames = Arc<[Box<str>]>;
-
 /// The lists of one page.
 #[derive(Default)]
 pub(super) struct NameLists {
-    /// Each list, and its names as one text.
-    lists: Vec<(Box<str>, SharedNames)>,
+    lists: Vec<WithheldNames>,
     /// The memory of the last [`NameCollector`], for the next one.
     spare: NameCollector,
 }
@@ -64,15 +57,15 @@ impl NameLists {
     }
 
     /// Returns the names as a list. Equal names share one, if they are among the first [`LISTS_MAX`] different lists.
-    pub(super) fn list(&mut self, names: NameCollector) -> SharedNames {
+    pub(super) fn list(&mut self, names: NameCollector) -> WithheldNames {
         self.spare = names;
         let text = &*self.spare.text;
-        if let Some((_, list)) = self.lists.iter().find(|(known, _)| **known == *text) {
-            return Arc::clone(list);
+        if let Some(list) = self.lists.iter().find(|list| list.text() == text) {
+            return list.clone();
         }
-        let list: SharedNames = text.split_terminator(END).map(Box::from).collect();
+        let list = WithheldNames::from_text(text);
         if self.lists.len() < LISTS_MAX {
-            self.lists.push((text.into(), Arc::clone(&list)));
+            self.lists.push(list.clone());
         }
         list
     }
@@ -82,7 +75,7 @@ impl NameLists {
 mod tests {
     use super::*;
 
-    fn list(lists: &mut NameLists, names: &[&str]) -> Arc<[Box<str>]> {
+    fn list(lists: &mut NameLists, names: &[&str]) -> WithheldNames {
         let mut text = lists.begin();
         names.iter().for_each(|name| text.add(name));
         lists.list(text)
@@ -92,9 +85,9 @@ mod tests {
     fn equal_lists_are_stored_once() {
         let mut lists = NameLists::default();
         let (first, other) = (list(&mut lists, &["a", "", "b", "a"]), list(&mut lists, &["b", "a"]));
-        assert_eq!((first.join("|"), other.join("|")), ("a||b".to_owned(), "b|a".to_owned()));
-        assert!(Arc::ptr_eq(&first, &list(&mut lists, &["a", "", "b"])));
-        assert!(list(&mut lists, &[]).is_empty());
+        assert!(first.iter().eq(["a", "", "b"]) && other.iter().eq(["b", "a"]), "{first:?} {other:?}");
+        assert!(std::ptr::eq(first.text(), list(&mut lists, &["a", "", "b"]).text()));
+        assert!(list(&mut lists, &[]).iter().eq([""; 0]));
     }
 
     #[test]
@@ -102,7 +95,7 @@ mod tests {
         let mut lists = NameLists::default();
         let names: Vec<_> = (0..2 * LISTS_MAX).map(|number| number.to_string()).collect();
         for name in &names {
-            assert_eq!(list(&mut lists, &[name.as_str()]).join(""), *name);
+            assert!(list(&mut lists, &[name.as_str()]).iter().eq([name]));
         }
         assert_eq!(lists.lists.len(), LISTS_MAX);
     }
