@@ -73,7 +73,7 @@ pub struct Caller {
 impl Caller {
     /// Creates an administrator of a tenant.
     #[must_use]
-    pub fn admin(name: &str, tenant: Tenant) -> Self {
+    pub fn admin(name: impl Into<Arc<str>>, tenant: Tenant) -> Self {
         Self { name: name.into(), role: Role::Admin, tenant, expires_at: None }
     }
 

@@ -13,7 +13,7 @@ pub mod settings;
 pub mod tokens;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -27,6 +27,9 @@ use super::error::HttpError;
 use super::origin;
 use crate::domain::caller::{Caller, Tenant};
 use crate::telemetry::requests::CallerName;
+
+/// Name of all callers in mode `none`.
+static LOCAL: LazyLock<Arc<str>> = LazyLock::new(|| "local".into());
 
 const FOREIGN_HOST: &str = "Without authentication, only this machine may send requests. Use the host `localhost`, `127.0.0.1` \
                             or `[::1]`.";
@@ -48,7 +51,7 @@ impl Authenticator {
     /// Authenticates the sender of a request.
     pub(crate) async fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, HttpError> {
         match self {
-            Self::Open(tenant) => Ok(Caller::admin("local", tenant.clone())),
+            Self::Open(tenant) => Ok(Caller::admin(Arc::clone(&LOCAL), tenant.clone())),
             Self::Tokens(tokens) => tokens.authenticate(credentials::token(headers)?),
             // Boxed: its future is large, and every request moves this one, which contains it.
             Self::Jwt(verifier) => Box::pin(verifier.authenticate(credentials::token(headers)?)).await,

@@ -175,10 +175,10 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+    fn call(&mut self, request: Request<B>) -> Self::Future {
         Clock::follow_system();
         let stream = StreamReset::current();
-        request.extensions_mut().insert(self.shutdown.on_stream(stream.clone()));
+        let shutdown = self.shutdown.on_stream(stream.clone());
         let mut active_request = self.activity.begin_request(request.version() == Version::HTTP_2);
         let refused = framing::refusal(&request, self.head_limit_bytes);
         if let Some((why, _)) = &refused {
@@ -190,7 +190,7 @@ where
         Box::pin(async move {
             let mut response = match refused {
                 Some((_, refusal)) => refusal,
-                None => routes.handle(request).await,
+                None => routes.handle(request, shutdown).await,
             };
             date::set(response.headers_mut(), Clock::system().now());
             match &stream {

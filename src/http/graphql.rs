@@ -35,10 +35,12 @@ const METHODS: &str = "GET, HEAD, POST";
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// Handles one request.
-pub(crate) async fn handle(edge: Edge, request: Request) -> Response {
+pub(crate) async fn handle(edge: Edge, request: Request, shutdown: ShutdownToken) -> Response {
     if websocket::is_upgrade(&request) {
         // Boxed: its future is large, and this one, which contains it, is moved for every request.
-        return Box::pin(websocket::begin(edge, request)).await.unwrap_or_else(HttpError::into_response);
+        return Box::pin(websocket::begin(edge, request, shutdown))
+            .await
+            .unwrap_or_else(HttpError::into_response);
     }
     let Some(accepted) = AcceptedTypes::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
@@ -47,7 +49,7 @@ pub(crate) async fn handle(edge: Edge, request: Request) -> Response {
         return HttpError::no_acceptable_coding().into_response();
     }
     let mut caller = None;
-    let mut response = match respond(accepted, &edge, request, &mut caller).await {
+    let mut response = match respond(accepted, &edge, request, shutdown, &mut caller).await {
         Ok(response) => response,
         Err(error) => error.with_media_type(accepted.once()).into_response(),
     };
@@ -72,6 +74,7 @@ async fn respond(
     accepted: AcceptedTypes,
     edge: &Edge,
     request: Request,
+    shutdown: ShutdownToken,
     name: &mut Option<CallerName>,
 ) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
@@ -114,7 +117,7 @@ async fn respond(
             caller: caller.clone(),
             credentials: PresentedCredentials::of(&head.headers),
             edge: edge.clone(),
-            shutdown: ShutdownToken::from_extensions(&head.extensions),
+            shutdown,
             permit: body.into_permit(),
         };
         match edge.operations.run_or_subscribe(operation, rules, caller, last_event_id).await {

@@ -17,6 +17,7 @@ use tower::{ServiceExt as _, service_fn};
 use super::body::BodyBudget;
 use super::edge::{Edge, EdgeParts};
 use super::routes::Routes;
+use super::shutdown::ShutdownToken;
 use crate::telemetry::traces::RequestTracer;
 
 /// The routes of a listener that are in force.
@@ -33,11 +34,16 @@ pub(super) enum ListenerRoutes {
 }
 
 impl ListenerRoutes {
-    pub(super) fn handle(self, request: Request) -> impl Future<Output = Response> + Send {
+    pub(super) fn handle(
+        self,
+        mut request: Request,
+        shutdown: ShutdownToken,
+    ) -> impl Future<Output = Response> + Send {
         match self {
-            Self::Public(routes) => Either::Left(routes.handle(request)),
+            Self::Public(routes) => Either::Left(routes.handle(request, shutdown)),
             // Boxed: requests of the public listener do not need it.
             Self::Router(router) => Either::Right(Box::pin(async {
+                request.extensions_mut().insert(shutdown);
                 router.oneshot(request).await.unwrap_or_else(|never| match never {})
             })),
         }
@@ -115,8 +121,8 @@ pub fn router(parts: EdgeParts) -> Router {
 /// Like [`router`]; requests are traced if there is a tracer.
 pub fn traced_router(parts: EdgeParts, tracer: Option<RequestTracer>) -> Router {
     let routes = ReloadableEdge::new(parts, tracer).routes().now();
-    Router::new().fallback_service(service_fn(move |request| {
-        let routes = routes.clone();
-        async { Ok::<_, Infallible>(routes.handle(request).await) }
+    Router::new().fallback_service(service_fn(move |request: Request| {
+        let (routes, shutdown) = (routes.clone(), ShutdownToken::from_extensions(request.extensions()));
+        async { Ok::<_, Infallible>(routes.handle(request, shutdown).await) }
     }))
 }

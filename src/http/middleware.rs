@@ -33,7 +33,7 @@ pub(super) struct RequestInProgress {
 }
 
 impl RequestInProgress {
-    pub(super) fn begin(edge: &Edge, request: &Request) -> Self {
+    pub(super) fn begin(edge: &Edge, request: &Request, shutdown: ShutdownToken) -> Self {
         let id = request_id::of(request.headers());
         let span = request_id::span(&id, request.method());
         let route = match request.uri().path() {
@@ -41,7 +41,6 @@ impl RequestInProgress {
             WEBHOOK => Route::Webhook,
             _ => Route::Other,
         };
-        let shutdown = ShutdownToken::from_extensions(request.extensions());
         let requests = edge.operations.metrics().requests();
         let record = PendingRecord::begin(requests.clone(), Some(route), Transport::Http, shutdown);
         Self { id, route, span, record: Some(record) }

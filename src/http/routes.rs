@@ -27,6 +27,7 @@ use super::edge::Edge;
 use super::error::HttpError;
 use super::middleware::{GRAPHQL, RequestInProgress, WEBHOOK};
 use super::settings::HttpSettings;
+use super::shutdown::ShutdownToken;
 use super::{example, graphiql, graphql, traced, webhook};
 use crate::telemetry::traces::RequestTracer;
 
@@ -56,24 +57,28 @@ impl Routes {
     }
 
     /// Handles a request.
-    pub(super) fn handle(self, request: Request) -> impl Future<Output = Response> + Send {
+    pub(super) fn handle(
+        self,
+        request: Request,
+        shutdown: ShutdownToken,
+    ) -> impl Future<Output = Response> + Send {
         match self.0.tracer.clone() {
-            None => Either::Left(self.respond(request)),
+            None => Either::Left(self.respond(request, shutdown)),
             Some(tracer) => Either::Right(Box::pin(async move {
                 let route = self.0.pattern(request.uri().path());
-                traced::follow(&tracer, route, request, |request| self.respond(request)).await
+                traced::follow(&tracer, route, request, |request| self.respond(request, shutdown)).await
             })),
         }
     }
 
-    async fn respond(self, request: Request) -> Response {
-        let in_progress = RequestInProgress::begin(&self.0.edge, &request);
-        let response = self.dispatch(request).instrument(in_progress.span()).await;
+    async fn respond(self, request: Request, shutdown: ShutdownToken) -> Response {
+        let in_progress = RequestInProgress::begin(&self.0.edge, &request, shutdown.clone());
+        let response = self.dispatch(request, shutdown).instrument(in_progress.span()).await;
         in_progress.finish(response)
     }
 
     /// Calls the handler of the request's route.
-    async fn dispatch(self, request: Request) -> Response {
+    async fn dispatch(self, mut request: Request, shutdown: ShutdownToken) -> Response {
         let RoutesState { edge, layered_graphql, other_routes, tracer: _ } = &*self.0;
         if let Err(refused) = check_host(&edge.callers, &request) {
             return refused.into_response();
@@ -84,8 +89,11 @@ impl Routes {
         };
         // Both boxed: they are large, and the futures around this one, which contain it, are moved several times.
         match service {
-            None => Box::pin(graphql::handle(edge.clone(), request)).await,
-            Some(service) => Box::pin(service.oneshot(request)).await.unwrap_or_else(|never| match never {}),
+            None => Box::pin(graphql::handle(edge.clone(), request, shutdown)).await,
+            Some(service) => {
+                request.extensions_mut().insert(shutdown);
+                Box::pin(service.oneshot(request)).await.unwrap_or_else(|never| match never {})
+            }
         }
     }
 }
@@ -116,9 +124,10 @@ fn needs_layers(request: &Request) -> bool {
 
 fn layered_graphql(edge: &Edge) -> Option<GraphqlService> {
     let edge_of_requests = edge.clone();
-    let graphql = service_fn(move |request| {
-        let edge = edge_of_requests.clone();
-        async { Ok(graphql::handle(edge, request).await) }
+    let graphql = service_fn(move |request: Request| {
+        let (edge, shutdown) =
+            (edge_of_requests.clone(), ShutdownToken::from_extensions(request.extensions()));
+        async { Ok(graphql::handle(edge, request, shutdown).await) }
     });
     // Streams are not compressed, because compression would delay their frames.
     let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)

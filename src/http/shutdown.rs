@@ -1,7 +1,7 @@
 //! The shutdown state of a connection, for responses that last: when they must end, and the time that the client has to
 //! read.
 //!
-//! A [`ShutdownToken`] is in the request's extensions. Graceful shutdown waits until all tokens are dropped. This
+//! A [`ShutdownToken`] is passed with the request, or is in its extensions where it passes a router. Graceful shutdown waits until all tokens are dropped. This
 //! includes WebSockets, which are independent of the connection that they were upgraded from.
 
 use std::sync::Arc;
@@ -44,7 +44,7 @@ impl ShutdownToken {
         Self { connection: Some((phase, activity)), write_timeout, stream: None }
     }
 
-    /// Returns the token of the connection that a request arrived on.
+    /// Returns the token of a request that has passed a router.
     pub(crate) fn from_extensions(extensions: &Extensions) -> Self {
         extensions.get().cloned().unwrap_or(Self {
             connection: None,

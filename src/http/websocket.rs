@@ -41,7 +41,11 @@ pub(crate) fn is_upgrade(request: &Request) -> bool {
 }
 
 /// Upgrades a request.
-pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, HttpError> {
+pub(crate) async fn begin(
+    edge: Edge,
+    request: Request,
+    shutdown: ShutdownToken,
+) -> Result<Response, HttpError> {
     let (mut head, _) = request.into_parts();
     if !edge.cors_origins.allows(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
@@ -59,7 +63,6 @@ pub(crate) async fn begin(edge: Edge, request: Request) -> Result<Response, Http
     if upgrade.selected_protocol().is_none() {
         return Err(HttpError::bad_websocket_request(OTHER_SUBPROTOCOL));
     }
-    let shutdown = ShutdownToken::from_extensions(&head.extensions);
     let origin = SpanOrigin::current();
     // Log lines of the session belong to the request's span.
     let span = Span::current();

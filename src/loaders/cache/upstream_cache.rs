@@ -253,6 +253,10 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 
     pub(crate) fn state_of(&self, credential: &Fingerprint<U>) -> Arc<CredentialState> {
+        // `get_with` copies the key to the heap, even for a value that exists.
+        if let Some(state) = self.by_credential.get(credential) {
+            return state;
+        }
         self.by_credential.get_with(*credential, || {
             let epoch = self.next_number();
             Arc::new(CredentialState {
