@@ -100,7 +100,7 @@ impl ServerProcess {
 
     /// Stops the process and checks that its log has none of these words.
     fn stop(mut self, secrets: &[&str]) {
-        self.process.0.kill().unwrap();
+        self.process.terminate();
         let log = self.process.errors();
         for secret in secrets {
             assert!(!log.contains(secret), "{secret}: {log}");

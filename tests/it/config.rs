@@ -68,6 +68,12 @@ impl Running {
         (process, printed)
     }
 
+    /// Asks the process to stop.
+    pub(crate) fn terminate(&self) {
+        let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.0.id())]).status();
+        assert!(status.unwrap().success());
+    }
+
     pub(crate) fn errors(&mut self) -> String {
         let mut text = String::new();
         self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
@@ -214,8 +220,7 @@ fn serve_prints_its_address_and_stops_on_sigterm() {
     let address = printed.trim_end().strip_prefix("listening on http://127.0.0.1:").unwrap();
     let port: u16 = address.strip_suffix("/graphql").unwrap().parse().unwrap();
     assert_ne!(port, 0);
-    let killed = Command::new("sh").args(["-c", &format!("kill -TERM {}", process.0.id())]).status().unwrap();
-    assert!(killed.success());
+    process.terminate();
     assert!(process.0.wait().unwrap().success());
     let log = process.errors();
     assert!(!log.contains(CANARY));
@@ -340,7 +345,8 @@ fn serve_reads_a_sandbox_in_another_process_and_survives_its_end() {
     assert!(answer.contains(r#""code":"UPSTREAM_UNAVAILABLE","upstream":"COMPOSIO""#), "{answer}");
     assert!(answer.contains(r#""data":{"providers":{"totalCount":6},"connectedAccounts":null}"#), "{answer}");
     assert!(!answer.contains(at.trim_start_matches("http://")), "{answer}");
-    serve.0.kill().unwrap();
+    // Not killed, which would lose the last lines of the log.
+    serve.terminate();
     let log = serve.errors();
     assert!(log.contains("UPSTREAM_UNAVAILABLE"), "{log}");
     for secret in ["_sandbox_", switchboard::sandbox::CANARY, at] {
@@ -452,7 +458,7 @@ fn unencrypted_upstreams_on_other_machines_are_warned_about() {
          [upstream.leadlex]\nbase_url = \"http://api.example\"\n[upstream.composio]\nbase_url = \"https://api.example\"\n",
     );
     let (mut process, _) = Running::start_until(switchboard(&["serve", "--config", file.path()]), "Probes: ");
-    process.0.kill().unwrap();
+    process.terminate();
     let said = process.errors();
     assert!(said.contains("upstream.leadlex.base_url is http"), "{said}");
     assert!(!said.contains("upstream.composio") && !said.contains("api.example"), "{said}");

@@ -2,7 +2,6 @@
 //! or silent collector.
 
 use std::io::Read as _;
-use std::process::Command;
 use std::sync::Arc;
 
 use axum::Router;
@@ -80,8 +79,7 @@ impl ServerProcess {
 
     /// Stops the process as a supervisor does, and returns its log.
     fn stop(mut self) -> String {
-        let status = Command::new("sh").args(["-c", &format!("kill -TERM {}", self.process.0.id())]).status();
-        assert!(status.unwrap().success());
+        self.process.terminate();
         assert!(self.process.0.wait().unwrap().success());
         let log = self.process.errors();
         assert!(!log.contains("canary") && !log.contains("_sandbox_"), "{log}");
