@@ -67,12 +67,7 @@ impl Config {
     pub fn load(sources: ConfigSources) -> Result<Self, ConfigErrors> {
         let schema = SettingsSchema::built_in().map_err(ConfigErrors::from)?;
         let mut values = SettingValues::defaults(&schema);
-        let mut keys = sources.keys;
-        if let Some(file) = &sources.file
-            && !values.apply_file(file)
-        {
-            keys = ApiKeys::Optional;
-        }
+        let is_read = sources.file.is_none_or(|file| values.apply_file(&file));
         values.apply_variables(sources.variables.clone());
         for (name, flag, text) in sources.flags {
             values.apply_text(name, text, ValueOrigin::Flag(flag));
@@ -91,10 +86,14 @@ impl Config {
                 reset_invalid(&list.entry_schema, entry, &alone);
             }
         }
+        // The rules below would report settings as missing or unsafe that are in the file.
+        if !is_read {
+            return Err(values.into_problems());
+        }
         let mut config: Self = nested_table(&schema, &values)
             .try_into()
             .map_err(|error: toml::de::Error| ConfigProblem::new("configuration", error.message(), None))?;
-        config.files = validation::validate(&config, keys, &mut values);
+        config.files = validation::validate(&config, sources.keys, &mut values);
         config.redacted = redacted(&schema, &values, true);
         config.changed = redacted(&schema, &values, false);
         config.digests = SettingDigests::of(&schema, &values);

@@ -7,7 +7,7 @@
 //!
 //! Rejected: a circuit breaker that lets requests through as probes, which would cost each of them a timeout.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub(super) struct StoreAvailability {
     flaps: AtomicU32,
     recovered_at: Mutex<Option<Instant>>,
     warned_at: Mutex<Option<Instant>>,
+    /// Whether the log has a warning about an outage and not yet its end.
+    is_warning_open: AtomicBool,
 }
 
 impl StoreAvailability {
@@ -69,12 +71,34 @@ impl StoreAvailability {
         let is_due = warned_at.is_none_or(|at| now >= at + WARNING_INTERVAL);
         if is_due {
             *warned_at = Some(now);
+            self.is_warning_open.store(true, Ordering::Relaxed);
         }
         is_due
     }
 
-    pub(super) fn mark_available(&self) {
+    /// Marks the store as available. Returns whether the log should say so, because it has a warning.
+    pub(super) fn mark_available(&self) -> bool {
         *self.recovered_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.is_unavailable.send_replace(false);
+        self.is_warning_open.swap(false, Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_log_has_one_recovery_for_each_warning() {
+        let availability = StoreAvailability::default();
+        let outage = || {
+            assert!(availability.mark_unavailable());
+            (availability.should_warn(), availability.mark_available())
+        };
+        assert_eq!(outage(), (true, true));
+        // Neither a store that fails again and again, nor its recoveries, fill the log.
+        assert_eq!(outage(), (false, false));
+        tokio::time::advance(WARNING_INTERVAL).await;
+        assert_eq!(outage(), (true, true));
     }
 }

@@ -80,8 +80,9 @@ async fn wait_for_recovery(client: Weak<StoreClient>) {
         let Some(client) = client.upgrade() else { return };
         let response = tokio::time::timeout(client.settings.timeout(), client.store.ping()).await;
         if matches!(response, Ok(Ok(()) | Err(StoreError::Refused))) {
-            client.availability.mark_available();
-            tracing::debug!("Redis is reachable again; shared state is in use");
+            if client.availability.mark_available() {
+                tracing::info!("Redis is reachable again; shared state is in use");
+            }
             return;
         }
     }

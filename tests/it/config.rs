@@ -162,6 +162,10 @@ fn an_unreadable_or_invalid_file_is_reported_with_its_position() {
             "switchboard: no/such/file.toml: cannot read the configuration: No such file or directory (os error 2); check the path, which is relative to the working directory"
         ]
     );
+    // Whether an address or a missing key is a problem depends on the file, which is unknown.
+    let public = [("SWITCHBOARD__HTTP__LISTEN", "0.0.0.0:0"), ("SWITCHBOARD__OPS__LISTEN", "0.0.0.0:0")];
+    let output = switchboard(&["check", "--config", "no/such/file.toml"]).envs(public).output().unwrap();
+    assert_eq!(error_lines(&output).len(), 1, "{output:?}");
     let line = refusal(&format!("[upstream.composio]\napi_key = \"{CANARY}\n"));
     assert!(line.starts_with("switchboard: x.toml: line 2, column "), "{line}");
 }
