@@ -126,6 +126,8 @@ export async function serve(service, port = 0) {
       response.destroy();
     }
   });
+  // Longer than a composer can block this process: the default of 5 seconds would close a connection that `fetch` reuses.
+  server.keepAliveTimeout = 60_000;
   await new Promise((listening, failed) => server.once('error', failed).listen(port, '127.0.0.1', listening));
   return {
     url: `http://127.0.0.1:${server.address().port}/graphql`,
