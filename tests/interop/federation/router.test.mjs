@@ -86,7 +86,9 @@ describe('Apollo Router without a licence', { skip }, () => {
   after(() => graph?.stop());
 
   it('refuses subscriptions', async () => {
-    const { answer } = await graph.ask('subscription { connectedAccountChanged { kind } }');
+    // Of clients that do not accept a stream, it says so first.
+    const accept = 'multipart/mixed;subscriptionSpec=1.0, application/json';
+    const { answer } = await graph.ask('subscription { connectedAccountChanged { kind } }', {}, { accept });
     assert.equal(answer.errors[0].extensions.code, 'SUBSCRIPTION_DISABLED');
   });
 
