@@ -70,11 +70,11 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
         metrics.register("replicas", move |readings| replicas.stats().read(readings));
     }
     let (providers, accounts) = clients(config, clock, networks, replicas.as_ref());
-    let client = providers.clone();
-    let forget = move |credential: &_| client.forget_refusals(credential);
+    let transport = providers.transport.clone();
+    let forget = move |credential: &_| transport.forget_refusals(credential);
     let leadlex = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone(), forget);
-    let client = accounts.clone();
-    let forget = move |credential: &_| client.forget_refusals(credential);
+    let transport = accounts.transport.clone();
+    let forget = move |credential: &_| transport.forget_refusals(credential);
     let composio = UpstreamCache::sharing(config.cache.clone(), clock, replicas.clone(), forget);
     let actions = AccountActions::new(config.actions.clone(), replicas);
     let ids = config.ids.key();

@@ -54,8 +54,8 @@ impl DataSources {
     /// Returns all cached data and the status of a tenant's upstreams as text, for tests that search it for secrets.
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
         let Self { providers, lists, accounts_by_id, toolkits, health: _, batch_sizes: _ } = self;
-        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().status(key));
-        let composio = tenant.composio.as_ref().map(|key| lists.client().status(key));
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().transport.status(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.client().transport.status(key));
         let accounts = format!("{}{}{}", lists.dump(), accounts_by_id.dump(), toolkits.dump());
         format!("{}{accounts}{leadlex:?}{composio:?}", providers.dump())
     }
@@ -63,7 +63,7 @@ impl DataSources {
     /// Returns the number of calls by outcome: to LeadLex, then to Composio.
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
-        [self.providers.client().counts(), self.lists.client().counts()]
+        [self.providers.client().transport.counts(), self.lists.client().transport.counts()]
     }
 
     /// Waits up to `at_most` until the other replicas have received all invalidations of this one.
@@ -94,8 +94,8 @@ impl DataSources {
     /// Adds the metrics of the caches and of the upstream calls to a reading.
     pub fn read_metrics(&self, readings: &mut Readings) {
         let Self { providers, lists, accounts_by_id, toolkits, health: _, batch_sizes } = self;
-        providers.client().read_metrics(readings);
-        lists.client().read_metrics(readings);
+        providers.client().transport.read_metrics(readings);
+        lists.client().transport.read_metrics(readings);
         providers.upstream_cache().reads.read(UpstreamName::Leadlex, readings);
         lists.upstream_cache().reads.read(UpstreamName::Composio, readings);
         batch_sizes.read(readings);

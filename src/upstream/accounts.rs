@@ -1,28 +1,23 @@
 //! Client of Composio's connected accounts: `GET /api/v3/connected_accounts`
 //! (docs/upstreams.md#composio-list-request).
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::Method;
 use url::form_urlencoded::Serializer;
 
-use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
 use super::request_kind::RequestKind;
-use super::status::UpstreamStatus;
 use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
 use crate::domain::accounts::SharedAccount;
-use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::credential::Credential;
 use crate::domain::filters::{
     AccountFilter, AccountOrder, AccountOrderField, AccountTypeFilter, FilterValues, OrderDirection,
 };
 use crate::domain::problems::Problems;
 use crate::domain::upstream_name::Composio;
-use crate::telemetry::metrics::readings::Readings;
 
 pub(super) const PATH: &str = "/api/v3/connected_accounts";
 
@@ -49,7 +44,8 @@ pub struct AccountPage {
 /// Client of the connected-accounts API.
 #[derive(Clone)]
 pub struct AccountsClient {
-    pub(super) transport: Transport,
+    /// Sends its calls, and knows the state of each credential: its quota, failures and refusals.
+    pub transport: Transport,
 }
 
 impl AccountsClient {
@@ -81,11 +77,6 @@ impl AccountsClient {
         Ok(page)
     }
 
-    /// Counts problems of a page that its caller found.
-    pub fn count_problems(&self, problems: &Problems) {
-        self.transport.count_problems(problems);
-    }
-
     /// Fetches one account, for `switchboard check`.
     ///
     /// # Errors
@@ -96,40 +87,6 @@ impl AccountsClient {
             self.call(credential, &query, Purpose::Needed, false).await?;
         let rows_left_out = page.problems.rows_left_out();
         Ok(ProbeReport::new(&headers, self.transport.clock().now(), rows_left_out))
-    }
-
-    /// As [`Transport::fresh_for`].
-    #[must_use]
-    pub fn fresh_for(&self, credential: &Credential<Composio>, ttl: Duration) -> Duration {
-        self.transport.fresh_for(credential, ttl)
-    }
-
-    /// As [`Transport::refresh_wait`].
-    #[must_use]
-    pub fn refresh_wait(&self, credential: &Credential<Composio>) -> Option<Duration> {
-        self.transport.refresh_wait(credential)
-    }
-
-    /// As [`Transport::forget_refusals`].
-    pub fn forget_refusals(&self, credential: &Fingerprint<Composio>) {
-        self.transport.forget_refusals(credential);
-    }
-
-    /// As [`Transport::status`].
-    #[must_use]
-    pub fn status(&self, credential: &Credential<Composio>) -> UpstreamStatus {
-        self.transport.status(credential)
-    }
-
-    /// Returns the outcomes of all calls, for metrics.
-    #[must_use]
-    pub fn counts(&self) -> CallCounts {
-        self.transport.counts()
-    }
-
-    /// Adds the metrics of all calls and quotas.
-    pub fn read_metrics(&self, readings: &mut Readings) {
-        self.transport.read_metrics(readings);
     }
 
     async fn call(

@@ -3,24 +3,19 @@
 //! It always fetches the whole list, never with `?category=`. One response serves every filter, while one call per
 //! category would use six of a starter key's hundred calls per day.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::Method;
 
-use super::counts::CallCounts;
 use super::error::UpstreamError;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
 use super::request_kind::RequestKind;
-use super::status::UpstreamStatus;
 use super::transport::{Transport, UpstreamRequest, UpstreamResponse};
 use super::wire;
-use crate::domain::credential::{Credential, Fingerprint};
+use crate::domain::credential::Credential;
 use crate::domain::problems::Problems;
 use crate::domain::providers::Provider;
 use crate::domain::upstream_name::Leadlex;
-use crate::telemetry::metrics::readings::Readings;
 
 const PATH: &str = "/v1/settings/providers";
 
@@ -36,7 +31,8 @@ pub struct FetchedProviders {
 /// Client of the workspace API.
 #[derive(Clone)]
 pub struct ProvidersClient {
-    transport: Transport,
+    /// Sends its calls, and knows the state of each credential: its quota, failures and refusals.
+    pub transport: Transport,
 }
 
 impl ProvidersClient {
@@ -70,40 +66,6 @@ impl ProvidersClient {
         let response = self.call(credential, Purpose::Needed).await?;
         let rows_left_out = response.body.problems.rows_left_out();
         Ok(ProbeReport::new(&response.headers, self.transport.clock().now(), rows_left_out))
-    }
-
-    /// As [`Transport::fresh_for`].
-    #[must_use]
-    pub fn fresh_for(&self, credential: &Credential<Leadlex>, ttl: Duration) -> Duration {
-        self.transport.fresh_for(credential, ttl)
-    }
-
-    /// As [`Transport::refresh_wait`].
-    #[must_use]
-    pub fn refresh_wait(&self, credential: &Credential<Leadlex>) -> Option<Duration> {
-        self.transport.refresh_wait(credential)
-    }
-
-    /// As [`Transport::forget_refusals`].
-    pub fn forget_refusals(&self, credential: &Fingerprint<Leadlex>) {
-        self.transport.forget_refusals(credential);
-    }
-
-    /// As [`Transport::status`].
-    #[must_use]
-    pub fn status(&self, credential: &Credential<Leadlex>) -> UpstreamStatus {
-        self.transport.status(credential)
-    }
-
-    /// Returns the outcomes of all calls, for metrics.
-    #[must_use]
-    pub fn counts(&self) -> CallCounts {
-        self.transport.counts()
-    }
-
-    /// Adds the metrics of all calls and quotas.
-    pub fn read_metrics(&self, readings: &mut Readings) {
-        self.transport.read_metrics(readings);
     }
 
     async fn call(

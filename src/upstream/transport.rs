@@ -206,12 +206,12 @@ impl Transport {
     }
 
     /// Adds the metrics of all calls and quotas.
-    pub(super) fn read_metrics(&self, readings: &mut Readings) {
+    pub(crate) fn read_metrics(&self, readings: &mut Readings) {
         self.limiters.read(readings);
     }
 
     /// Counts the parts of a response that could not be read or were not requested.
-    pub(super) fn count_problems(&self, problems: &Problems) {
+    pub(crate) fn count_problems(&self, problems: &Problems) {
         self.limiters.count_problems(problems);
     }
 

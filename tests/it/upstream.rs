@@ -113,7 +113,7 @@ async fn unreadable_parts_are_counted_by_rule() {
     clients.list(Purpose::Needed).await.unwrap();
     clients.page(Purpose::Needed).await.unwrap();
     assert_eq!(
-        (clients.providers.counts().problems, clients.accounts.counts().problems),
+        (clients.providers.transport.counts().problems, clients.accounts.transport.counts().problems),
         (count(&[]), count(&[]))
     );
     clients.sandbox.set_drift(true);
@@ -125,8 +125,8 @@ async fn unreadable_parts_are_counted_by_rule() {
             (ProblemRule::UnreadableTimestamp, times),
             (ProblemRule::UnreadableScope, 2 * times),
         ];
-        assert_eq!(clients.providers.counts().problems, count(&of_lists));
+        assert_eq!(clients.providers.transport.counts().problems, count(&of_lists));
         let of_pages = [(ProblemRule::WrongType, times), (ProblemRule::UnreadableTimestamp, times)];
-        assert_eq!(clients.accounts.counts().problems, count(&of_pages));
+        assert_eq!(clients.accounts.transport.counts().problems, count(&of_pages));
     }
 }

@@ -160,7 +160,7 @@ impl AccountLists {
             let (fetcher, scan, at) = (fetcher.clone(), fetched.clone(), at.clone());
             async move {
                 let page = fetcher.fetch(&scan, at.as_deref(), limit, purpose).await?;
-                Ok((Arc::new(page), fetcher.client.fresh_for(&scan.reader.credential, ttl)))
+                Ok((Arc::new(page), fetcher.client.transport.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let started_at = Instant::now();
@@ -195,7 +195,7 @@ impl AccountLists {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
         let fresh_for = || {
             let ttl = self.upstream_cache.settings.accounts_ttl();
-            self.client().fresh_for(&scan.reader.credential, ttl)
+            self.client().transport.fresh_for(&scan.reader.credential, ttl)
         };
         let fetch = async {
             let page = self.fetcher.fetch(scan, cursor.as_deref(), limit, Purpose::Needed).await?;
@@ -242,7 +242,10 @@ impl AccountLists {
                 let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
                 let ttl = self.upstream_cache.settings.accounts_ttl();
                 let fetch = async {
-                    Ok((Arc::new(fetch.await?), self.client().fresh_for(&scan.reader.credential, ttl)))
+                    Ok((
+                        Arc::new(fetch.await?),
+                        self.client().transport.fresh_for(&scan.reader.credential, ttl),
+                    ))
                 };
                 self.pages.read_since(key, since, fetch).await?
             }
@@ -334,7 +337,7 @@ impl AccountLists {
             async move {
                 let page = fetcher.fetch(&scan, None, 1, purpose).await?;
                 let total = ListTotal { items: page.total_items, problems: page.problems };
-                Ok((total, fetcher.client.fresh_for(&scan.reader.credential, ttl)))
+                Ok((total, fetcher.client.transport.fresh_for(&scan.reader.credential, ttl)))
             }
         };
         let started_at = Instant::now();

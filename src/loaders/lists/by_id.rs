@@ -252,7 +252,7 @@ impl AccountsById {
         let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
         let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
         let ttl = self.lists.upstream_cache().settings.accounts_ttl();
-        let fresh_for = self.lists.client().fresh_for(&reader.credential, ttl);
+        let fresh_for = self.lists.client().transport.fresh_for(&reader.credential, ttl);
         let to_lookup = |key: AccountKey| {
             let account = accounts.iter().find(|account| account.id == key.id).cloned();
             let fresh_for = if account.is_some() { fresh_for } else { MISSING_TTL.min(fresh_for) };

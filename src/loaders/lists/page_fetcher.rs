@@ -97,7 +97,7 @@ impl PageFetcher {
             for noted in [&mut problems, &mut page.problems] {
                 noted.note(ProblemLocation::SEVERAL_ROWS, ProblemRule::NotInFilter, count);
             }
-            self.client.count_problems(&problems);
+            self.client.transport.count_problems(&problems);
         }
     }
 }

@@ -136,7 +136,7 @@ impl Providers {
                     list: rows.into_iter().map(listed).collect(),
                     problems: problems.reports(),
                 };
-                Ok((listed, client.fresh_for(&credential, ttl)))
+                Ok((listed, client.transport.fresh_for(&credential, ttl)))
             }
         };
         let started_at = Instant::now();

@@ -201,5 +201,5 @@ async fn a_write_without_a_connection_is_repeated_and_its_outcome_is_known() {
     let key = Credential::new("ak_1").unwrap();
     let error = client.rename(&key, "ca_1", "x").await.unwrap_err();
     assert!(!error.is_outcome_unknown(), "{error:?}");
-    assert_eq!(client.counts().retried, 2);
+    assert_eq!(client.transport.counts().retried, 2);
 }

@@ -154,7 +154,7 @@ async fn check(status: StatusCode, headers: Vec<Header>) {
     assert_eq!(first.is_ok(), status == StatusCode::OK);
 
     let ignored = headers.iter().filter(|(_, _, meaning)| meaning.is_none()).map(|(name, ..)| (*name, 1));
-    assert_eq!(clients.providers.counts().unreadable_headers, ignored.collect::<BTreeMap<_, _>>());
+    assert_eq!(clients.providers.transport.counts().unreadable_headers, ignored.collect::<BTreeMap<_, _>>());
 
     let understood =
         |of: &str| headers.iter().find(|(name, ..)| name.ends_with(of)).and_then(|(_, _, meaning)| *meaning);

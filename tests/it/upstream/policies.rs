@@ -56,7 +56,7 @@ async fn transient_failures_are_retried_and_others_returned_immediately() {
         let began = Instant::now();
         clients.page(Needed).await.unwrap_or_else(|error| panic!("{fault}: {error:?}"));
         assert_eq!(clients.calls(), calls, "{fault}");
-        let counts = clients.accounts.counts();
+        let counts = clients.accounts.transport.counts();
         assert_eq!((counts.succeeded, counts.retried), (1, calls as u64 - 1), "{fault}");
         if fault.contains("retry-after") {
             assert!(began.elapsed() >= Duration::from_secs(1), "{fault}: {:?}", began.elapsed());
@@ -98,7 +98,7 @@ async fn fetch_ends_before_its_deadline() {
     let began = Instant::now();
     assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Timeout, None));
     assert_eq!(began.elapsed(), Duration::from_secs(7));
-    let counts = clients.accounts.counts();
+    let counts = clients.accounts.transport.counts();
     assert_eq!((counts.failed["UPSTREAM_TIMEOUT"], counts.cancelled), (1, 1));
 }
 
@@ -111,7 +111,7 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     assert_eq!((opened.is_call_held(), opened.status), (false, Some(500)), "the failure of the upstream");
     assert_eq!(clients.calls(), 5, "three, and two more");
 
-    let status = || clients.accounts.status(&clients.composio);
+    let status = || clients.accounts.transport.status(&clients.composio);
     assert_eq!((status().state, status().breaker), (UpstreamState::Down, BreakerState::Open));
     for _ in 0..100 {
         let held = clients.page(Needed).await.unwrap_err();
@@ -121,9 +121,9 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
         );
         assert_eq!(held.retry_after, Some(Duration::from_secs(1)));
     }
-    assert_eq!(clients.accounts.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
+    assert_eq!(clients.accounts.transport.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
     assert_eq!(clients.calls(), 0);
-    let counts = clients.accounts.counts();
+    let counts = clients.accounts.transport.counts();
     assert_eq!((counts.held[&HoldReason::Breaker], counts.breakers_open), (100, 1));
 
     let other = switchboard::domain::credential::Credential::new("ak_sandbox_b").unwrap();
@@ -136,7 +136,10 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     // One failing trial: no second trial, and twice the wait. Until a trial begins, no call is refused.
     clients.inject_fault(COMPOSIO, "status=500");
     advance_secs(1).await;
-    assert_eq!((status().breaker, clients.accounts.counts().breakers_open), (BreakerState::HalfOpen, 0));
+    assert_eq!(
+        (status().breaker, clients.accounts.transport.counts().breakers_open),
+        (BreakerState::HalfOpen, 0)
+    );
     assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::Unavailable, None));
     assert_eq!(clients.calls(), 1);
     assert_eq!(failed(clients.page(Needed).await).1, Some(Duration::from_secs(2)));
@@ -146,7 +149,7 @@ async fn five_failures_open_the_breaker_and_one_success_closes_it() {
     clients.page(Needed).await.expect("the try");
     clients.page(Needed).await.expect("the breaker is closed");
     assert_eq!((status().state, status().breaker), (UpstreamState::Up, BreakerState::Closed));
-    assert_eq!(clients.accounts.counts().breakers_open, 0);
+    assert_eq!(clients.accounts.transport.counts().breakers_open, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +188,11 @@ async fn client_errors_do_not_open_the_breaker() {
             advance_secs(5).await;
         }
         assert_eq!(clients.calls(), 20, "{fault}");
-        assert_eq!(clients.accounts.status(&clients.composio).breaker, BreakerState::Closed, "{fault}");
+        assert_eq!(
+            clients.accounts.transport.status(&clients.composio).breaker,
+            BreakerState::Closed,
+            "{fault}"
+        );
     }
 }
 
@@ -204,7 +211,7 @@ async fn refused_request_is_not_sent_again_for_five_seconds() {
             assert_eq!((refused.failure, refused.status), (failure, Some(status)));
         }
         assert_eq!(clients.calls(), 1, "{status}");
-        assert_eq!(clients.accounts.counts().held[&HoldReason::RefusedRequest], 299);
+        assert_eq!(clients.accounts.transport.counts().held[&HoldReason::RefusedRequest], 299);
         // Another request, and another key, are sent.
         clients.sandbox.emulate(COMPOSIO, None);
         let (filter, order) = (AccountFilter::default(), AccountOrder::NEWEST_FIRST);
@@ -227,7 +234,7 @@ async fn retry_budget_bounds_calls_to_a_failing_upstream() {
     for _ in 0..50 {
         join_all((0..20).map(|_| clients.page(Needed))).await;
     }
-    let counts = clients.accounts.counts();
+    let counts = clients.accounts.transport.counts();
     assert_eq!(counts.failed["UPSTREAM_UNAVAILABLE"], 1_000 + counts.retried);
     assert!((200..=400).contains(&counts.retried), "{counts:?}");
 }
@@ -262,8 +269,8 @@ async fn concurrent_calls_and_the_queue_are_limited() {
         assert!(error.is_call_held());
         assert_eq!(failed(refused), (UpstreamFailure::Unavailable, Some(Duration::from_secs(1))));
     }
-    assert_eq!(clients.accounts.counts().held[&HoldReason::Concurrency], 250 - answered as u64);
-    assert_eq!(clients.accounts.status(&clients.composio).breaker, BreakerState::Closed);
+    assert_eq!(clients.accounts.transport.counts().held[&HoldReason::Concurrency], 250 - answered as u64);
+    assert_eq!(clients.accounts.transport.status(&clients.composio).breaker, BreakerState::Closed);
 
     // Cancelled calls, queued or in flight, free their slots.
     let hurried =
@@ -297,7 +304,7 @@ async fn oversized_response_is_dropped_and_not_buffered() {
     let fault = Fault::parse("size=10485760").unwrap();
     clients.sandbox.emulate(COMPOSIO, Some(fault));
     assert_eq!(failed(clients.page(Needed).await), (UpstreamFailure::BadResponse, None));
-    assert_eq!(clients.accounts.counts().failed["UPSTREAM_BAD_RESPONSE"], 1);
+    assert_eq!(clients.accounts.transport.counts().failed["UPSTREAM_BAD_RESPONSE"], 1);
 }
 
 /// An upstream that stops after the given part of a response.

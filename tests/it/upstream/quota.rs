@@ -80,7 +80,7 @@ async fn retry_after_of_a_429_is_respected() {
 
     advance_secs(29).await;
     assert_eq!(held_for(clients.page(Needed).await), Duration::from_secs(1));
-    assert_eq!(clients.accounts.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
+    assert_eq!(clients.accounts.transport.refresh_wait(&clients.composio), Some(Duration::from_secs(1)));
     assert_eq!(clients.calls(), 1);
     advance_secs(1).await;
     clients.page(Needed).await.expect("the retry time has passed");
@@ -158,14 +158,14 @@ async fn configured_limit_applies_from_the_first_call() {
 async fn data_stays_fresh_longer_if_the_quota_is_nearly_exhausted() {
     let minute = Duration::from_secs(60);
     let clients = UpstreamClients::new(starter());
-    let fresh = || clients.providers.fresh_for(&clients.leadlex, minute);
+    let fresh = || clients.providers.transport.fresh_for(&clients.leadlex, minute);
     assert_eq!(fresh(), minute, "no response yet");
     clients.list(Needed).await.unwrap();
     // Half a day and 89 of the 90 calls outside the reserve are left: 90 intervals.
     assert_eq!(fresh(), UNTIL_MIDNIGHT / 90);
     clients.page(Needed).await.unwrap();
     assert_eq!(
-        clients.accounts.fresh_for(&clients.composio, minute),
+        clients.accounts.transport.fresh_for(&clients.composio, minute),
         minute,
         "10,000 calls a minute suffice"
     );
@@ -176,13 +176,13 @@ async fn data_stays_fresh_longer_if_the_quota_is_nearly_exhausted() {
 async fn cancelled_call_counts_until_a_response_corrects_it() {
     let clients = UpstreamClients::new(Settings { latency_ms: 1_000, ..starter() });
     clients.list(Needed).await.unwrap();
-    let left = || clients.providers.status(&clients.leadlex).quota.remaining;
+    let left = || clients.providers.transport.status(&clients.leadlex).quota.remaining;
     assert_eq!(left(), Some(99));
     let cancelled = tokio::time::timeout(Duration::from_millis(500), clients.list(Needed)).await;
     assert!(cancelled.is_err());
     assert_eq!(left(), Some(98), "the upstream may have counted it");
     assert_eq!(
-        clients.providers.status(&clients.leadlex).last_error,
+        clients.providers.transport.status(&clients.leadlex).last_error,
         None,
         "a cancelled call is no upstream failure"
     );
@@ -193,7 +193,7 @@ async fn cancelled_call_counts_until_a_response_corrects_it() {
 #[tokio::test(start_paused = true)]
 async fn upstream_status_comes_from_calls_and_costs_none() {
     let clients = UpstreamClients::new(starter());
-    let status = || clients.providers.status(&clients.leadlex);
+    let status = || clients.providers.transport.status(&clients.leadlex);
     let unknown = status();
     assert_eq!((unknown.state, unknown.last_success_at), (UpstreamState::Unknown, None));
     assert_eq!((unknown.quota.limit, unknown.quota.remaining), (None, None));

@@ -112,7 +112,7 @@ impl Replica {
     }
 
     fn left(&self) -> Option<u64> {
-        self.providers.status(&self.leadlex).quota.remaining
+        self.providers.transport.status(&self.leadlex).quota.remaining
     }
 
     /// The exchanges of its quota with the store.

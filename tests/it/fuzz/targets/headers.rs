@@ -68,10 +68,16 @@ pub(super) fn headers(bytes: &[u8]) {
             if let Err(error) = fetched {
                 assert!(error.retry_after.is_none_or(|wait| wait <= MONTH), "{:?}", error.retry_after);
             }
-            assert!(client.fresh_for(&credential, TTL) >= TTL, "a quota never shortens the fresh time");
+            assert!(
+                client.transport.fresh_for(&credential, TTL) >= TTL,
+                "a quota never shortens the fresh time"
+            );
             // A credential with held calls has a retry time, unless there is nothing to wait for.
-            let status = client.status(&credential);
-            assert!(client.refresh_wait(&credential).is_none_or(|wait| wait <= 2 * MONTH), "{status:?}");
+            let status = client.transport.status(&credential);
+            assert!(
+                client.transport.refresh_wait(&credential).is_none_or(|wait| wait <= 2 * MONTH),
+                "{status:?}"
+            );
         }
     });
 }
