@@ -5,45 +5,34 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-/// An action on a connected account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// Start the sign-in of a new account.
-    Connect,
-    /// Start a new sign-in in place of an existing account.
-    Reconnect,
-    /// Pause or resume an account.
-    Enable,
-    /// Set the alias of an account.
-    Rename,
-    /// Revoke an account's credentials at the provider.
-    Revoke,
-    /// Remove an account.
-    Remove,
+use super::text_enum::text_enum;
+
+text_enum! {
+    /// An action on a connected account.
+    pub enum Action {
+        /// Start the sign-in of a new account.
+        Connect = "connect",
+        /// Start a new sign-in in place of an existing account.
+        Reconnect = "reconnect",
+        /// Pause or resume an account.
+        Enable = "enable",
+        /// Set the alias of an account.
+        Rename = "rename",
+        /// Revoke an account's credentials at the provider.
+        Revoke = "revoke",
+        /// Remove an account.
+        Remove = "remove",
+    }
+
+    /// Returns the name in settings, the audit log and metrics.
+    pub fn name;
 }
 
 impl Action {
-    /// All actions.
-    pub const ALL: [Self; 6] =
-        [Self::Connect, Self::Reconnect, Self::Enable, Self::Rename, Self::Revoke, Self::Remove];
-
-    /// Returns the name in settings, the audit log and metrics.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "connect",
-            Self::Reconnect => "reconnect",
-            Self::Enable => "enable",
-            Self::Rename => "rename",
-            Self::Revoke => "revoke",
-            Self::Remove => "remove",
-        }
-    }
-
     /// Returns the action of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|action| action.name() == name)
+        Self::ALL.iter().copied().find(|action| action.name() == name)
     }
 }
 
@@ -58,66 +47,45 @@ pub struct ConnectLink {
     pub account_id: Box<str>,
 }
 
-/// The kind of an error that the user of an action can correct.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UserErrorCode {
-    /// Not the id of a connected account.
-    InvalidId,
-    /// No such account, or one of another user.
-    NotFound,
-    /// The alias is too long or malformed.
-    InvalidAlias,
-    /// Another account of the user has the alias.
-    AliasTaken,
-    /// The callback URL is malformed.
-    InvalidCallbackUrl,
-    /// The callback URL is not of an allowed origin.
-    CallbackUrlNotAllowed,
-    /// The user id is missing or malformed, or not the account's.
-    InvalidUserId,
-    /// The caller may not act for this user.
-    UserNotAllowed,
-    /// There is no such auth config.
-    AuthConfigNotFound,
-    /// The auth config is disabled, or cannot be used for a sign-in link.
-    AuthConfigUnusable,
-    /// The caller may not connect accounts with this auth config.
-    AuthConfigNotAllowed,
-    /// The account is already in the requested state.
-    AlreadyInState,
-    /// The account's state does not allow the action.
-    StateConflict,
-    /// The toolkit does not support the revocation of credentials.
-    RevokeUnsupported,
-    /// Another action on the account is in progress.
-    ActionInProgress,
-    /// The upstream did not confirm the action, which may or may not have taken effect.
-    ActionOutcomeUnknown,
-}
-
-impl UserErrorCode {
-    /// Returns the code in the schema and in the audit log.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidId => "INVALID_ID",
-            Self::NotFound => "NOT_FOUND",
-            Self::InvalidAlias => "INVALID_ALIAS",
-            Self::AliasTaken => "ALIAS_TAKEN",
-            Self::InvalidCallbackUrl => "INVALID_CALLBACK_URL",
-            Self::CallbackUrlNotAllowed => "CALLBACK_URL_NOT_ALLOWED",
-            Self::InvalidUserId => "INVALID_USER_ID",
-            Self::UserNotAllowed => "USER_NOT_ALLOWED",
-            Self::AuthConfigNotFound => "AUTH_CONFIG_NOT_FOUND",
-            Self::AuthConfigUnusable => "AUTH_CONFIG_UNUSABLE",
-            Self::AuthConfigNotAllowed => "AUTH_CONFIG_NOT_ALLOWED",
-            Self::AlreadyInState => "ALREADY_IN_STATE",
-            Self::StateConflict => "STATE_CONFLICT",
-            Self::RevokeUnsupported => "REVOKE_UNSUPPORTED",
-            Self::ActionInProgress => "ACTION_IN_PROGRESS",
-            Self::ActionOutcomeUnknown => "ACTION_OUTCOME_UNKNOWN",
-        }
+text_enum! {
+    /// The kind of an error that the user of an action can correct.
+    pub enum UserErrorCode {
+        /// Not the id of a connected account.
+        InvalidId = "INVALID_ID",
+        /// No such account, or one of another user.
+        NotFound = "NOT_FOUND",
+        /// The alias is too long or malformed.
+        InvalidAlias = "INVALID_ALIAS",
+        /// Another account of the user has the alias.
+        AliasTaken = "ALIAS_TAKEN",
+        /// The callback URL is malformed.
+        InvalidCallbackUrl = "INVALID_CALLBACK_URL",
+        /// The callback URL is not of an allowed origin.
+        CallbackUrlNotAllowed = "CALLBACK_URL_NOT_ALLOWED",
+        /// The user id is missing or malformed, or not the account's.
+        InvalidUserId = "INVALID_USER_ID",
+        /// The caller may not act for this user.
+        UserNotAllowed = "USER_NOT_ALLOWED",
+        /// There is no such auth config.
+        AuthConfigNotFound = "AUTH_CONFIG_NOT_FOUND",
+        /// The auth config is disabled, or cannot be used for a sign-in link.
+        AuthConfigUnusable = "AUTH_CONFIG_UNUSABLE",
+        /// The caller may not connect accounts with this auth config.
+        AuthConfigNotAllowed = "AUTH_CONFIG_NOT_ALLOWED",
+        /// The account is already in the requested state.
+        AlreadyInState = "ALREADY_IN_STATE",
+        /// The account's state does not allow the action.
+        StateConflict = "STATE_CONFLICT",
+        /// The toolkit does not support the revocation of credentials.
+        RevokeUnsupported = "REVOKE_UNSUPPORTED",
+        /// Another action on the account is in progress.
+        ActionInProgress = "ACTION_IN_PROGRESS",
+        /// The upstream did not confirm the action, which may or may not have taken effect.
+        ActionOutcomeUnknown = "ACTION_OUTCOME_UNKNOWN",
     }
+
+    /// Returns the code in the schema and in the audit log.
+    pub fn as_str;
 }
 
 /// An error of an action that its user can correct.

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 
 use super::accounts::{AccountStatus, ConnectedAccount};
 use super::providers::{Provider, ProviderStatus};
+use super::text_enum::text_enum;
 use super::upstream_name::UpstreamName;
 
 /// The health of an integration or account in one word.
@@ -35,81 +36,41 @@ pub enum HealthState {
     Unknown,
 }
 
-/// The reason for a health state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum HealthReasonCode {
-    /// The workspace's sign-in is no longer accepted.
-    ReauthRequired,
-    /// The authorization has expired.
-    Expired,
-    /// Connecting or refreshing failed.
-    Failed,
-    /// It was revoked deliberately.
-    Revoked,
-    /// It is not connected.
-    Disconnected,
-    /// The upstream reports restrictions.
-    Degraded,
-    /// It was disabled.
-    Disabled,
-    /// Its auth config was disabled.
-    AuthConfigDisabled,
-    /// Its user started to connect it.
-    Pending,
-    /// Its user started to connect it and did not finish in time.
-    Abandoned,
-    /// Its last successful sync is too long ago.
-    SyncStale,
-    /// The two upstreams contradict each other. The tables do not contain it: the field `Provider.disagreement`
-    /// compares both upstreams.
-    Disagreement,
-    /// The upstream returned a status that this version does not know.
-    UnknownStatus,
-}
-
-impl HealthReasonCode {
-    /// All reasons.
-    pub const ALL: [Self; 13] = [
-        Self::ReauthRequired,
-        Self::Expired,
-        Self::Failed,
-        Self::Revoked,
-        Self::Disconnected,
-        Self::Degraded,
-        Self::Disabled,
-        Self::AuthConfigDisabled,
-        Self::Pending,
-        Self::Abandoned,
-        Self::SyncStale,
-        Self::Disagreement,
-        Self::UnknownStatus,
-    ];
+text_enum! {
+    /// The reason for a health state.
+    pub enum HealthReasonCode {
+        /// The workspace's sign-in is no longer accepted.
+        ReauthRequired =
+            "The sign-in to this integration is no longer accepted. A workspace member must sign in again.",
+        /// The authorization has expired.
+        Expired = "The authorization has expired. The user must connect the account again.",
+        /// Connecting or refreshing failed.
+        Failed = "Connecting the account failed. The user must connect it again.",
+        /// It was revoked deliberately.
+        Revoked = "The account's authorization was revoked deliberately.",
+        /// It is not connected.
+        Disconnected = "The integration is not connected.",
+        /// The upstream reports restrictions.
+        Degraded = "The integration works with restrictions.",
+        /// It was disabled.
+        Disabled = "The account is disabled.",
+        /// Its auth config was disabled.
+        AuthConfigDisabled = "The account's auth config is disabled for the whole project.",
+        /// Its user started to connect it.
+        Pending = "The user started to connect the account and has not finished yet.",
+        /// Its user started to connect it and did not finish in time.
+        Abandoned = "The user started to connect the account and did not finish in time. It must be started again.",
+        /// Its last successful sync is too long ago.
+        SyncStale = "The last successful sync is too long ago.",
+        /// The two upstreams contradict each other. The tables do not contain it: the field `Provider.disagreement`
+        /// compares both upstreams.
+        Disagreement = "The workspace and the connected accounts contradict each other about this integration.",
+        /// The upstream returned a status that this version does not know.
+        UnknownStatus = "The upstream returned a status that this version does not know.",
+    }
 
     /// Returns a sentence for users. It never contains upstream text, which could hold anything.
-    #[must_use]
-    pub fn message(self) -> &'static str {
-        match self {
-            Self::ReauthRequired => {
-                "The sign-in to this integration is no longer accepted. A workspace member must sign in again."
-            }
-            Self::Expired => "The authorization has expired. The user must connect the account again.",
-            Self::Failed => "Connecting the account failed. The user must connect it again.",
-            Self::Revoked => "The account's authorization was revoked deliberately.",
-            Self::Disconnected => "The integration is not connected.",
-            Self::Degraded => "The integration works with restrictions.",
-            Self::Disabled => "The account is disabled.",
-            Self::AuthConfigDisabled => "The account's auth config is disabled for the whole project.",
-            Self::Pending => "The user started to connect the account and has not finished yet.",
-            Self::Abandoned => {
-                "The user started to connect the account and did not finish in time. It must be started again."
-            }
-            Self::SyncStale => "The last successful sync is too long ago.",
-            Self::Disagreement => {
-                "The workspace and the connected accounts contradict each other about this integration."
-            }
-            Self::UnknownStatus => "The upstream returned a status that this version does not know.",
-        }
-    }
+    pub fn message;
 }
 
 /// One reason for a health state.

@@ -2,39 +2,29 @@
 
 use std::fmt;
 
-/// The `reason` of an error with the code `BAD_USER_INPUT`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BadInputReason {
-    /// A cursor of another list or of an older version, or not a cursor.
-    BadCursor,
-    /// `first` or `last` is negative or too large, or both are given.
-    BadPageSize,
-    /// Not an id of any object of this graph.
-    BadId,
-    /// A value that a filter does not accept.
-    BadFilter,
-    /// More ids than a field accepts.
-    TooManyIds,
-    /// Not a valid toolkit slug.
-    BadSlug,
-    /// A federation representation without a key of its object, or of a type that cannot be resolved here.
-    BadRepresentation,
-}
+use super::text_enum::text_enum;
 
-impl BadInputReason {
-    /// Returns the reason as responses spell it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadCursor => "BAD_CURSOR",
-            Self::BadPageSize => "BAD_PAGE_SIZE",
-            Self::BadId => "BAD_ID",
-            Self::BadFilter => "BAD_FILTER",
-            Self::TooManyIds => "TOO_MANY_IDS",
-            Self::BadSlug => "BAD_SLUG",
-            Self::BadRepresentation => "BAD_REPRESENTATION",
-        }
+text_enum! {
+    /// The `reason` of an error with the code `BAD_USER_INPUT`.
+    pub enum BadInputReason {
+        /// A cursor of another list or of an older version, or not a cursor.
+        BadCursor = "BAD_CURSOR",
+        /// `first` or `last` is negative or too large, or both are given.
+        BadPageSize = "BAD_PAGE_SIZE",
+        /// Not an id of any object of this graph.
+        BadId = "BAD_ID",
+        /// A value that a filter does not accept.
+        BadFilter = "BAD_FILTER",
+        /// More ids than a field accepts.
+        TooManyIds = "TOO_MANY_IDS",
+        /// Not a valid toolkit slug.
+        BadSlug = "BAD_SLUG",
+        /// A federation representation without a key of its object, or of a type that cannot be resolved here.
+        BadRepresentation = "BAD_REPRESENTATION",
     }
+
+    /// Returns the reason as responses spell it.
+    pub fn as_str;
 }
 
 /// A refused input, with a message for the client: what is wrong and what would be right.

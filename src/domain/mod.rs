@@ -24,6 +24,7 @@ pub mod problems;
 pub mod providers;
 pub mod role;
 pub mod settings;
+pub(crate) mod text_enum;
 pub mod timestamps;
 pub mod toolkits;
 pub mod upstream_name;

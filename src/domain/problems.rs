@@ -11,51 +11,42 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::connection_state::PUBLIC_SETTINGS;
+use super::text_enum::text_enum;
 use super::upstream_name::UpstreamName;
 use super::view::View;
 
 /// Maximum number of located problems, in one response and in one operation. All others are only counted.
 pub const LOCATED_PROBLEMS_MAX: usize = 20;
 
-/// The kind of a problem.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ProblemRule {
-    /// A required field is missing; the row is dropped.
-    Missing,
-    /// A required field has another type; the row is dropped.
-    WrongType,
-    /// A required field is empty; the row is dropped.
-    Empty,
-    /// The row is not an object or cannot be parsed; it is dropped.
-    UnreadableRow,
-    /// The row does not match the filter, or the caller may not see it; it is dropped.
-    NotInFilter,
-    /// The value is not an RFC 3339 timestamp and is returned as null (docs/upstreams.md#leadlex-open-questions).
-    UnreadableTimestamp,
-    /// An entry of a list of scopes is not a scope and is dropped from the list
-    /// (docs/upstreams.md#leadlex-open-questions).
-    UnreadableScope,
-    /// An optional value has another type and is treated as missing.
-    UnreadableValue,
+text_enum! {
+    /// The kind of a problem.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    pub enum ProblemRule {
+        /// A required field is missing; the row is dropped.
+        Missing = "missing",
+        /// A required field has another type; the row is dropped.
+        WrongType = "wrong_type",
+        /// A required field is empty; the row is dropped.
+        Empty = "empty",
+        /// The row is not an object or cannot be parsed; it is dropped.
+        UnreadableRow = "unreadable_row",
+        /// The row does not match the filter, or the caller may not see it; it is dropped.
+        NotInFilter = "not_in_filter",
+        /// The value is not an RFC 3339 timestamp and is returned as null (docs/upstreams.md#leadlex-open-questions).
+        UnreadableTimestamp = "unreadable_timestamp",
+        /// An entry of a list of scopes is not a scope and is dropped from the list
+        /// (docs/upstreams.md#leadlex-open-questions).
+        UnreadableScope = "unreadable_scope",
+        /// An optional value has another type and is treated as missing.
+        UnreadableValue = "unreadable_value",
+    }
+
+    /// Returns the rule as responses and metrics spell it.
+    pub fn slug;
 }
 
 impl ProblemRule {
-    /// Returns the rule as responses and metrics spell it.
-    #[must_use]
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::Missing => "missing",
-            Self::WrongType => "wrong_type",
-            Self::Empty => "empty",
-            Self::UnreadableRow => "unreadable_row",
-            Self::NotInFilter => "not_in_filter",
-            Self::UnreadableTimestamp => "unreadable_timestamp",
-            Self::UnreadableScope => "unreadable_scope",
-            Self::UnreadableValue => "unreadable_value",
-        }
-    }
-
     /// Whether the row is dropped; otherwise only the value is.
     #[must_use]
     pub fn leaves_row_out(self) -> bool {

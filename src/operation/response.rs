@@ -65,7 +65,7 @@ impl OperationResponse {
     /// Returns the code of the first error.
     #[must_use]
     pub fn code(&self) -> Option<Code> {
-        Code::ALL.into_iter().find(|code| Some(code.as_str()) == self.origin.code)
+        Code::ALL.iter().copied().find(|code| Some(code.as_str()) == self.origin.code)
     }
 
     /// Whether the operation is a mutation.

@@ -3,70 +3,48 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::domain::text_enum::text_enum;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
-/// Purpose of a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CommandKind {
-    /// Reads values.
-    Get,
-    /// Writes values.
-    Set,
-    /// Acquires, extends or releases a lease.
-    Lease,
-    /// Exchanges the state of a quota.
-    Quota,
-    /// Publishes a message to other replicas.
-    Publish,
-    /// Subscribes to the messages of other replicas.
-    Subscribe,
-}
-
-impl CommandKind {
-    const ALL: [Self; 6] = [Self::Get, Self::Set, Self::Lease, Self::Quota, Self::Publish, Self::Subscribe];
+text_enum! {
+    /// Purpose of a command.
+    pub enum CommandKind {
+        /// Reads values.
+        Get = "get",
+        /// Writes values.
+        Set = "set",
+        /// Acquires, extends or releases a lease.
+        Lease = "claim",
+        /// Exchanges the state of a quota.
+        Quota = "quota",
+        /// Publishes a message to other replicas.
+        Publish = "publish",
+        /// Subscribes to the messages of other replicas.
+        Subscribe = "subscribe",
+    }
 
     /// Returns the value of the metric label `task`.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Get => "get",
-            Self::Set => "set",
-            Self::Lease => "claim",
-            Self::Quota => "quota",
-            Self::Publish => "publish",
-            Self::Subscribe => "subscribe",
-        }
+    pub fn label;
+}
+
+text_enum! {
+    /// Reason why a command had no result.
+    pub enum CommandFailure {
+        /// It was not sent, because the store was already marked as unavailable.
+        Unavailable = "away",
+        /// The response did not arrive in time.
+        Timeout = "timeout",
+        /// There is no connection.
+        Unreachable = "unreachable",
+        /// The server rejects the user name or password.
+        Unauthenticated = "locked_out",
+        /// The server returned an error: it is full, or permits too little.
+        Refused = "refused",
     }
-}
 
-/// Reason why a command had no result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CommandFailure {
-    /// It was not sent, because the store was already marked as unavailable.
-    Unavailable,
-    /// The response did not arrive in time.
-    Timeout,
-    /// There is no connection.
-    Unreachable,
-    /// The server rejects the user name or password.
-    Unauthenticated,
-    /// The server returned an error: it is full, or permits too little.
-    Refused,
-}
-
-impl CommandFailure {
     /// Returns the value of the metric label `outcome` and of the log field `failure`.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Unavailable => "away",
-            Self::Timeout => "timeout",
-            Self::Unreachable => "unreachable",
-            Self::Unauthenticated => "locked_out",
-            Self::Refused => "refused",
-        }
-    }
+    pub fn label;
 }
 
 /// Statistics since the start.
@@ -90,7 +68,7 @@ impl StoreStats {
     /// Adds these values to a reading of metrics.
     pub fn read(&self, readings: &mut Readings) {
         for kind in CommandKind::ALL {
-            let succeeded = self.succeeded.get(&kind).copied().unwrap_or_default();
+            let succeeded = self.succeeded.get(kind).copied().unwrap_or_default();
             readings.count(&declared::REPLICA_COMMANDS, &[kind.label(), "ok"], succeeded);
         }
         for ((kind, failure), count) in &self.failed {

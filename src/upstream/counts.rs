@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::error::UpstreamError;
 use crate::domain::problems::{ProblemRule, Problems};
+use crate::domain::text_enum::text_enum;
 use crate::telemetry::metrics::distribution::Distribution;
 
 /// Outcomes of all calls to one upstream since the start.
@@ -33,35 +34,23 @@ pub struct CallCounts {
     pub in_flight: u64,
 }
 
-/// Reason for not sending a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum HoldReason {
-    /// The key was rejected moments ago.
-    RefusedKey,
-    /// The same request was refused moments ago.
-    RefusedRequest,
-    /// The quota has no call left.
-    Quota,
-    /// The breaker is open.
-    Breaker,
-    /// No concurrency permit became free in time.
-    Concurrency,
-}
-
-impl HoldReason {
-    pub(super) const ALL: [Self; 5] =
-        [Self::RefusedKey, Self::RefusedRequest, Self::Quota, Self::Breaker, Self::Concurrency];
+text_enum! {
+    /// Reason for not sending a call.
+    pub enum HoldReason {
+        /// The key was rejected moments ago.
+        RefusedKey = "refused_key",
+        /// The same request was refused moments ago.
+        RefusedRequest = "refused_request",
+        /// The quota has no call left.
+        Quota = "quota",
+        /// The breaker is open.
+        Breaker = "breaker",
+        /// No concurrency permit became free in time.
+        Concurrency = "concurrency",
+    }
 
     /// Returns the label value in metrics.
-    pub(super) fn label(self) -> &'static str {
-        match self {
-            Self::RefusedKey => "refused_key",
-            Self::RefusedRequest => "refused_request",
-            Self::Quota => "quota",
-            Self::Breaker => "breaker",
-            Self::Concurrency => "concurrency",
-        }
-    }
+    pub fn label;
 }
 
 /// Counters of one upstream.

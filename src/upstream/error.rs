@@ -10,54 +10,43 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::text_enum::text_enum;
 use crate::domain::upstream_name::UpstreamName;
 
-/// Kind of failure; each maps to an error code of the API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum UpstreamFailure {
-    /// No API key is available.
-    NoCredential,
-    /// No response within the timeout.
-    Timeout,
-    /// Not sent: the operation's deadline had passed.
-    DeadlineExceeded,
-    /// No connection, a 5xx response, or not sent: the breaker is open or too many calls of the key are in
-    /// flight.
-    Unavailable,
-    /// 429, or not sent: a limit of the quota is reached.
-    RateLimited,
-    /// 401: the key is wrong or expired.
-    Unauthorized,
-    /// 403: the key lacks a permission.
-    Forbidden,
-    /// Any other 4xx: the request was not accepted.
-    Rejected,
-    /// The response could not be decoded.
-    BadResponse,
-    /// The response does not name the users of its accounts, and the filter by user is not reliable.
-    UnknownUsers,
-    /// A bug of Switchboard while reading the response.
-    Internal,
+text_enum! {
+    /// Kind of failure; each maps to an error code of the API.
+    #[derive(Serialize, Deserialize)]
+    pub enum UpstreamFailure {
+        /// No API key is available.
+        NoCredential = "UNAUTHENTICATED",
+        /// No response within the timeout.
+        Timeout = "UPSTREAM_TIMEOUT",
+        /// Not sent: the operation's deadline had passed.
+        DeadlineExceeded = "DEADLINE_EXCEEDED",
+        /// No connection, a 5xx response, or not sent: the breaker is open or too many calls of the key are in
+        /// flight.
+        Unavailable = "UPSTREAM_UNAVAILABLE",
+        /// 429, or not sent: a limit of the quota is reached.
+        RateLimited = "UPSTREAM_RATE_LIMITED",
+        /// 401: the key is wrong or expired.
+        Unauthorized = "UPSTREAM_UNAUTHORIZED",
+        /// 403: the key lacks a permission.
+        Forbidden = "UPSTREAM_FORBIDDEN",
+        /// Any other 4xx: the request was not accepted.
+        Rejected = "UPSTREAM_REJECTED",
+        /// The response could not be decoded.
+        BadResponse = "UPSTREAM_BAD_RESPONSE",
+        /// The response does not name the users of its accounts, and the filter by user is not reliable.
+        UnknownUsers = "UPSTREAM_BAD_RESPONSE",
+        /// A bug of Switchboard while reading the response.
+        Internal = "INTERNAL",
+    }
+
+    /// Returns the error code in responses to clients.
+    pub fn code;
 }
 
 impl UpstreamFailure {
-    /// Returns the error code in responses to clients.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Self::NoCredential => "UNAUTHENTICATED",
-            Self::Timeout => "UPSTREAM_TIMEOUT",
-            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
-            Self::Unavailable => "UPSTREAM_UNAVAILABLE",
-            Self::RateLimited => "UPSTREAM_RATE_LIMITED",
-            Self::Unauthorized => "UPSTREAM_UNAUTHORIZED",
-            Self::Forbidden => "UPSTREAM_FORBIDDEN",
-            Self::Rejected => "UPSTREAM_REJECTED",
-            Self::BadResponse | Self::UnknownUsers => "UPSTREAM_BAD_RESPONSE",
-            Self::Internal => "INTERNAL",
-        }
-    }
-
     /// Whether the failure is one of the upstream, and not of the request, the key or the quota. Only such failures
     /// count for the circuit breaker.
     pub(super) fn is_trouble(self) -> bool {

@@ -18,7 +18,7 @@ impl CallCounts {
             readings.count(&declared::CALLS, &[upstream, outcome], *count);
         }
         for reason in HoldReason::ALL {
-            let count = self.held.get(&reason).copied().unwrap_or_default();
+            let count = self.held.get(reason).copied().unwrap_or_default();
             readings.count(&declared::CALLS_HELD, &[upstream, reason.label()], count);
         }
         readings.count(&declared::RETRIES, &[upstream], self.retried);

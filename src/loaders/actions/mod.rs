@@ -101,7 +101,7 @@ impl AccountActions {
     #[must_use]
     pub fn allowed(&self, caller: &Caller) -> Vec<Action> {
         let view = caller.view();
-        Action::ALL.into_iter().filter(|action| self.check_permission(&view, *action).is_ok()).collect()
+        Action::ALL.iter().copied().filter(|action| self.check_permission(&view, *action).is_ok()).collect()
     }
 
     fn check_permission(&self, view: &View, action: Action) -> Result<(), ActionRefusal> {

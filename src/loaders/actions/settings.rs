@@ -47,7 +47,7 @@ impl TryFrom<String> for MemberActions {
 
     fn try_from(text: String) -> Result<Self, String> {
         let action = |name: &str| {
-            let names = || Action::ALL.map(Action::name).join(", ");
+            let names = || Action::ALL.iter().map(|action| action.name()).collect::<Vec<_>>().join(", ");
             Action::from_name(name)
                 .ok_or_else(|| format!("`{name}` is not an action. The actions are {}", names()))
         };
