@@ -272,7 +272,7 @@ impl CallPermit {
         let mut state = self.limiter.lock();
         if !self.has_response {
             // The connection is closed, so the upstream has counted the call by now, if at all.
-            state.quota.on_response(&self.call, now, wall, &HeaderMap::new());
+            state.quota.on_response(&self.call, now, &QuotaHeaders::read(&HeaderMap::new(), wall));
             self.share(&mut state, None);
         }
         let is_rejected_key = outcome.is_err_and(|error| error.failure == UpstreamFailure::Unauthorized);

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
@@ -124,14 +123,8 @@ impl Quota {
         self.calls.start(now)
     }
 
-    /// Records a response with any status but 429. `wall` is the local time, used if the response has no
-    /// `Date`.
-    pub fn on_response(&mut self, call: &Call, now: Instant, wall: Timestamp, headers: &HeaderMap) {
-        self.on_response_headers(call, now, &QuotaHeaders::read(headers, wall));
-    }
-
-    /// Records the same from parsed headers.
-    pub(super) fn on_response_headers(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
+    /// Records a response with any status but 429.
+    pub(in crate::upstream) fn on_response(&mut self, call: &Call, now: Instant, headers: &QuotaHeaders) {
         self.learn(call, now, headers);
         if self.held_until.is_none_or(|until| until <= now) {
             self.refusals = 0;
@@ -142,19 +135,7 @@ impl Quota {
     /// (docs/upstreams.md#leadlex-open-questions): hold calls for 1 to 60 s, longer each time; `jitter` (0 to 1)
     /// shortens this by up to half. Otherwise hold until the reset. A plausible `Retry-After` applies in both
     /// cases.
-    pub fn on_rate_limited(
-        &mut self,
-        call: &Call,
-        now: Instant,
-        wall: Timestamp,
-        headers: &HeaderMap,
-        jitter: f64,
-    ) {
-        self.on_rate_limited_headers(call, now, &QuotaHeaders::read(headers, wall), jitter);
-    }
-
-    /// Records the same from parsed headers.
-    pub(super) fn on_rate_limited_headers(
+    pub(in crate::upstream) fn on_rate_limited(
         &mut self,
         call: &Call,
         now: Instant,

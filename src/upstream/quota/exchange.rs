@@ -47,8 +47,8 @@ pub(in crate::upstream) struct PendingResponse {
 impl PendingResponse {
     pub(in crate::upstream) fn apply(&self, quota: &mut Quota) {
         match self.jitter {
-            Some(jitter) => quota.on_rate_limited_headers(&self.call, self.at, &self.headers, jitter),
-            None => quota.on_response_headers(&self.call, self.at, &self.headers),
+            Some(jitter) => quota.on_rate_limited(&self.call, self.at, &self.headers, jitter),
+            None => quota.on_response(&self.call, self.at, &self.headers),
         }
     }
 }

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::credential_quota::PROBE_AFTER;
-use super::{Call, CallDecision, Purpose, Quota, QuotaSettings};
+use super::{Call, CallDecision, Purpose, Quota, QuotaHeaders, QuotaSettings};
 
 const DAY: u64 = 86_400_000;
 const MINUTE: u64 = 60_000;
@@ -249,11 +249,11 @@ impl World {
     }
 
     fn come_back(&mut self, (call, refused, headers, known): (InFlightCall, bool, HeaderMap, Known)) {
-        let (now, wall) = (self.instant(), self.wall());
+        let (now, headers) = (self.instant(), QuotaHeaders::read(&headers, self.wall()));
         if refused {
-            self.quota.on_rate_limited(&call.call, now, wall, &headers, 0.5);
+            self.quota.on_rate_limited(&call.call, now, &headers, 0.5);
         } else {
-            self.quota.on_response(&call.call, now, wall, &headers);
+            self.quota.on_response(&call.call, now, &headers);
         }
         if self.known.is_none_or(|earlier| (earlier.window, earlier.others) < (known.window, known.others)) {
             self.known = Some(known);

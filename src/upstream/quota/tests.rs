@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::moment::{DAY, MINUTE};
-use super::{Call, CallDecision, Purpose, Quota, QuotaSettings};
+use super::{Call, CallDecision, Purpose, Quota, QuotaHeaders, QuotaSettings};
 use Purpose::{Needed, Refresh};
 
 const NOON: &str = "2026-11-21T12:00:00Z";
@@ -52,7 +52,7 @@ impl Timeline {
     }
 
     fn answered(&mut self, call: &Call, headers: &HeaderMap) {
-        self.quota.on_response(call, self.now, self.wall(), headers);
+        self.quota.on_response(call, self.now, &QuotaHeaders::read(headers, self.wall()));
     }
 
     fn call(&mut self, headers: &HeaderMap) {
@@ -62,7 +62,7 @@ impl Timeline {
 
     fn refused(&mut self, headers: &HeaderMap) {
         let call = self.sent();
-        self.quota.on_rate_limited(&call, self.now, self.wall(), headers, 0.0);
+        self.quota.on_rate_limited(&call, self.now, &QuotaHeaders::read(headers, self.wall()), 0.0);
     }
 
     /// Returns how long a call has to wait, to the millisecond.
