@@ -20,7 +20,6 @@ mod content_coding;
 pub mod counts;
 pub mod error;
 mod error_body;
-mod jitter;
 pub mod jwks;
 mod metrics;
 pub mod probe;

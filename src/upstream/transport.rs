@@ -28,7 +28,6 @@ use super::content_coding::{self, CodingError};
 use super::counts::CallCounts;
 use super::error::{UpstreamError, UpstreamFailure};
 use super::error_body::{self, public_token};
-use super::jitter::jitter;
 use super::quota::Purpose;
 use super::rate_limit;
 use super::request_kind::RequestKind;
@@ -279,7 +278,7 @@ impl Transport {
                 Err(failed) => failed,
             };
             let now = Instant::now();
-            let wait = retries.wait(&failed, now, deadline, jitter());
+            let wait = retries.wait(&failed, now, deadline, fastrand::f64());
             let error = if failed.is_call_held() { last_error.unwrap_or(failed) } else { failed };
             match wait.filter(|wait| limiter.would_allow(purpose, *wait)) {
                 Some(wait) => tokio::time::sleep_until(now + wait).await,

@@ -18,7 +18,6 @@ use crate::upstream::breaker::{Breaker, Ticket};
 use crate::upstream::concurrency::{ConcurrencyPermit, CredentialConcurrency};
 use crate::upstream::counts::{CallCounters, HoldReason};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
-use crate::upstream::jitter::jitter;
 use crate::upstream::quota::{Call, CallDecision, CallNumber, PendingResponse, Purpose, Quota, QuotaHeaders};
 use crate::upstream::rate_limit;
 use crate::upstream::refusals::{RefusalKey, Refusals};
@@ -247,7 +246,7 @@ impl CallPermit {
         let quota_headers = QuotaHeaders::read(headers, wall);
         self.limiter.counters.add_unreadable_headers(rate_limit::unreadable(headers, wall));
         let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
-        let jitter = is_refused.then(jitter);
+        let jitter = is_refused.then(fastrand::f64);
         let response = PendingResponse { call: self.call, at: now, headers: quota_headers, jitter };
         let mut state = self.limiter.lock();
         response.apply(&mut state.quota);
