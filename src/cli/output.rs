@@ -5,23 +5,14 @@ use std::io::{self, Write};
 use crate::config::ConfigErrors;
 
 /// Reason why a command failed.
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     /// The configuration has problems.
-    Config(ConfigErrors),
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// An error while the command ran.
-    Run(anyhow::Error),
-}
-
-impl From<ConfigErrors> for Failure {
-    fn from(errors: ConfigErrors) -> Self {
-        Self::Config(errors)
-    }
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Run(error)
-    }
+    #[error(transparent)]
+    Run(#[from] anyhow::Error),
 }
 
 impl From<io::Error> for Failure {

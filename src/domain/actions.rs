@@ -89,7 +89,8 @@ text_enum! {
 }
 
 /// An error of an action that its user can correct.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct UserError {
     /// The kind of error.
     pub code: UserErrorCode,

@@ -1,7 +1,5 @@
 //! Refused user input, with a message that says how to correct it.
 
-use std::fmt;
-
 use super::text_enum::text_enum;
 
 text_enum! {
@@ -28,7 +26,8 @@ text_enum! {
 }
 
 /// A refused input, with a message for the client: what is wrong and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
 pub struct BadInput {
     /// The kind of mistake.
     pub reason: BadInputReason,
@@ -43,11 +42,3 @@ impl BadInput {
         Self { reason, message: message.into() }
     }
 }
-
-impl fmt::Display for BadInput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for BadInput {}

@@ -4,19 +4,19 @@
 //! source, and `operation::errors` reads the code from there. An error without such a source is masked as INTERNAL, so
 //! that no other message reaches a client.
 
-use std::fmt;
-
 use crate::domain::input::BadInput;
 use crate::loaders::actions::outcome::ActionRefusal;
 use crate::loaders::lists::account_lists::ListError;
 use crate::upstream::error::UpstreamError;
 
 /// Reason why a field is null or an operation is rejected.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum FieldError {
     /// The request is invalid.
-    BadInput(BadInput),
+    #[error(transparent)]
+    BadInput(#[from] BadInput),
     /// One representation in a federation router's request is invalid.
+    #[error("{input}")]
     BadRepresentation {
         /// Index in the list.
         index: usize,
@@ -24,17 +24,25 @@ pub enum FieldError {
         input: BadInput,
     },
     /// An upstream read failed.
-    Upstream(UpstreamError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
     /// The field requires the `ADMIN` role.
+    #[error("This requires the ADMIN role. Query `viewer {{ role }}` to see your role.")]
     ForAdmins,
     /// An action on an account is not allowed.
+    #[error(transparent)]
     Action(ActionRefusal),
     /// The response is larger than its limit.
+    #[error("The response is larger than {allowed} bytes. Select fewer fields, or lower `first`.")]
     ResponseTooLarge {
         /// `limits.response_bytes`.
         allowed: u64,
     },
     /// A toolkit has more providers in the workspace than the cost of the query assumes.
+    #[error(
+        "The toolkit has {found} integrations of the workspace, but at most {allowed} are listed here. Query the \
+         root field `providers`, which has pages."
+    )]
     TooManyProviders {
         /// Number of providers.
         found: usize,
@@ -54,40 +62,6 @@ impl FieldError {
             Self::Action(refusal) => refusal.code(),
             Self::TooManyProviders { .. } | Self::ResponseTooLarge { .. } => "LIMIT_EXCEEDED",
         }
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadInput(error) | Self::BadRepresentation { input: error, .. } => error.fmt(f),
-            Self::Upstream(error) => error.fmt(f),
-            Self::Action(refusal) => refusal.fmt(f),
-            Self::ForAdmins => {
-                f.write_str("This requires the ADMIN role. Query `viewer { role }` to see your role.")
-            }
-            Self::ResponseTooLarge { allowed } => write!(
-                f,
-                "The response is larger than {allowed} bytes. Select fewer fields, or lower `first`."
-            ),
-            Self::TooManyProviders { found, allowed } => write!(
-                f,
-                "The toolkit has {found} integrations of the workspace, but at most {allowed} are listed here. Query the \
-                 root field `providers`, which has pages."
-            ),
-        }
-    }
-}
-
-impl From<BadInput> for FieldError {
-    fn from(error: BadInput) -> Self {
-        Self::BadInput(error)
-    }
-}
-
-impl From<UpstreamError> for FieldError {
-    fn from(error: UpstreamError) -> Self {
-        Self::Upstream(error)
     }
 }
 

@@ -63,14 +63,17 @@ impl ActionRefusal {
 }
 
 /// The reason why an action has no result.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ActionError {
     /// The user can correct it.
-    User(UserError),
+    #[error(transparent)]
+    User(#[from] UserError),
     /// It is not allowed.
-    Refused(ActionRefusal),
+    #[error(transparent)]
+    Refused(#[from] ActionRefusal),
     /// The call failed: Composio could not be reached, or did not accept the API key or the rate of calls.
-    Upstream(UpstreamError),
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
 }
 
 impl ActionError {
@@ -95,24 +98,6 @@ impl ActionError {
     /// Whether it is unknown if the action took effect.
     pub(super) fn is_unknown(&self) -> bool {
         matches!(self, Self::User(error) if error.code == UserErrorCode::ActionOutcomeUnknown)
-    }
-}
-
-impl From<UserError> for ActionError {
-    fn from(error: UserError) -> Self {
-        Self::User(error)
-    }
-}
-
-impl From<ActionRefusal> for ActionError {
-    fn from(refusal: ActionRefusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<UpstreamError> for ActionError {
-    fn from(error: UpstreamError) -> Self {
-        Self::Upstream(error)
     }
 }
 

@@ -30,24 +30,14 @@ use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
 
 /// Error of a list read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ListError {
     /// The caller's cursor does not belong to this list.
-    BadInput(BadInput),
+    #[error(transparent)]
+    BadInput(#[from] BadInput),
     /// The upstream could not be read.
-    Upstream(UpstreamError),
-}
-
-impl From<BadInput> for ListError {
-    fn from(error: BadInput) -> Self {
-        Self::BadInput(error)
-    }
-}
-
-impl From<UpstreamError> for ListError {
-    fn from(error: UpstreamError) -> Self {
-        Self::Upstream(error)
-    }
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
 }
 
 /// Time for which the cursor of a preceding page is remembered.
