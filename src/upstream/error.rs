@@ -84,9 +84,12 @@ pub struct UpstreamError {
     pub slug: Option<Arc<str>>,
     held: bool,
     is_repeated: bool,
-    is_permanent: bool,
-    is_on_closed_connection: bool,
-    is_unsent: bool,
+    /// Whether an immediate retry would fail in the same way.
+    pub(super) is_permanent: bool,
+    /// Whether the connection was closed before the response began.
+    pub(super) is_on_closed_connection: bool,
+    /// Whether no connection was established, so that nothing of the request was sent.
+    pub(super) is_unsent: bool,
     detail: Option<Arc<dyn Error + Send + Sync>>,
 }
 
@@ -133,21 +136,6 @@ impl UpstreamError {
         Self { is_repeated: true, ..self }
     }
 
-    /// Marks an error that an immediate retry would repeat.
-    pub(super) fn permanent(self) -> Self {
-        Self { is_permanent: true, ..self }
-    }
-
-    /// Marks a call whose connection was closed before the response began.
-    pub(super) fn on_closed_connection(self) -> Self {
-        Self { is_on_closed_connection: true, ..self }
-    }
-
-    /// Marks a call without a connection: nothing of the request was sent.
-    pub(super) fn unsent(self) -> Self {
-        Self { is_unsent: true, ..self }
-    }
-
     /// Whether the upstream may have received and processed the request, although no usable response arrived. Only
     /// such a failure leaves the outcome of a write unknown.
     #[must_use]
@@ -159,16 +147,6 @@ impl UpstreamError {
     /// Whether the upstream refused this request, and not the key or the rate of requests.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(self.failure, UpstreamFailure::Forbidden | UpstreamFailure::Rejected)
-    }
-
-    /// Whether the connection was closed before the response began.
-    pub(super) fn is_on_closed_connection(&self) -> bool {
-        self.is_on_closed_connection
-    }
-
-    /// Whether an immediate retry would fail in the same way.
-    pub(super) fn is_permanent(&self) -> bool {
-        self.is_permanent
     }
 
     /// Attaches the cause, for debugging only; never shown.

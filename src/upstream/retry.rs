@@ -84,7 +84,7 @@ impl<'a> Retries<'a> {
         let is_held = failed.is_call_held();
         if self.retries_made >= self.settings.retries_max
             || !failed.failure.is_retryable()
-            || failed.is_permanent()
+            || failed.is_permanent
             || (self.is_write && failed.is_outcome_unknown())
             || (is_held && failed.failure != UpstreamFailure::RateLimited)
         {
@@ -92,9 +92,9 @@ impl<'a> Retries<'a> {
         }
         // A server may close a kept-alive connection at any time, which is no sign of a problem. The first repetition
         // is then made at once and costs no budget.
-        let is_free = is_held || (failed.is_on_closed_connection() && self.retries_made == 0);
+        let is_free = is_held || (failed.is_on_closed_connection && self.retries_made == 0);
         let requested_delay = failed.retry_after.unwrap_or_default();
-        let delay = if failed.is_on_closed_connection() && is_free { Duration::ZERO } else { self.backoff() };
+        let delay = if failed.is_on_closed_connection && is_free { Duration::ZERO } else { self.backoff() };
         let wait = requested_delay + delay.mul_f64(jitter.clamp(0.0, 1.0));
         if requested_delay > WAIT_MAX || now + wait >= deadline || (!is_free && !self.budget.withdraw()) {
             return None;
@@ -141,7 +141,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_closed_connection_is_replaced_at_once_and_at_no_cost_to_the_budget() {
-        let closed = failed(UpstreamFailure::Unavailable, None).on_closed_connection();
+        let mut closed = failed(UpstreamFailure::Unavailable, None);
+        closed.is_on_closed_connection = true;
         assert_eq!(waits(&closed, 60_000, 1.0), [0, 800, 1_600, 2_000]);
         let settings = RetrySettings { budget_percent: 0, ..SETTINGS };
         let budget = TpsBudget::new(BUDGET_WINDOW, 0, 0.0);
@@ -191,8 +192,11 @@ mod tests {
         for failure in [F::Timeout, F::Unavailable, F::BadResponse, F::Rejected, F::Forbidden] {
             assert!(!is_repeated(&failed(failure, None)), "{failure:?}");
         }
-        assert!(!is_repeated(&failed(F::Unavailable, None).on_closed_connection()));
-        assert!(is_repeated(&failed(F::Unavailable, None).unsent()));
+        let mut unavailable = failed(F::Unavailable, None);
+        unavailable.is_on_closed_connection = true;
+        assert!(!is_repeated(&unavailable));
+        unavailable.is_unsent = true;
+        assert!(is_repeated(&unavailable));
         assert!(is_repeated(&failed(F::RateLimited, Some(1_000))));
     }
 

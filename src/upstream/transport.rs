@@ -350,12 +350,11 @@ impl Transport {
         permit: &mut CallPermit,
         call_deadline: Instant,
     ) -> Result<UpstreamResponse<Bytes>, UpstreamError> {
-        let unavailable = |error: BoxError| {
-            let (is_closed, is_unsent) =
-                (is_closed_connection(error.as_ref()), is_connect_failure(error.as_ref()));
-            let error = self.error(UpstreamFailure::Unavailable).caused_by(error);
-            let error = if is_unsent { error.unsent() } else { error };
-            if is_closed { error.on_closed_connection() } else { error }
+        let unavailable = |cause: BoxError| {
+            let mut error = self.error(UpstreamFailure::Unavailable);
+            error.is_on_closed_connection = is_closed_connection(cause.as_ref());
+            error.is_unsent = is_connect_failure(cause.as_ref());
+            error.caused_by(cause)
         };
         let is_post = permit.kind() != RequestKind::Read;
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
@@ -368,8 +367,9 @@ impl Transport {
             let limit_bytes = self.settings.body_limit_bytes;
             let body = self.read(body, limit_bytes).await?;
             let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {
-                let error = self.error(UpstreamFailure::BadResponse).caused_by(coding);
-                if coding == CodingError::TooLarge { error.permanent() } else { error }
+                let mut error = self.error(UpstreamFailure::BadResponse).caused_by(coding);
+                error.is_permanent = coding == CodingError::TooLarge;
+                error
             })?;
             return Ok(UpstreamResponse { headers: head.headers, body });
         }
@@ -395,7 +395,9 @@ impl Transport {
             let length = first.len() + bytes.len() + data.len();
             if length > limit_bytes {
                 // A repeated call would return the same size.
-                return Err(bad().permanent().caused_by("the response exceeds body_limit_bytes"));
+                let mut error = bad();
+                error.is_permanent = true;
+                return Err(error.caused_by("the response exceeds body_limit_bytes"));
             }
             if length == data.len() {
                 first = data;
