@@ -10,6 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// An enum of values that this version knows.
 pub trait OpenEnum: Copy + Eq + Debug + Send + Sync + 'static {
+    /// The variants for known values.
+    const KNOWN: &'static [Self];
     /// The variant for an unknown value.
     const UNKNOWN: Self;
 
@@ -91,6 +93,7 @@ macro_rules! open_enum {
         }
 
         impl $crate::domain::open_enum::OpenEnum for $name {
+            const KNOWN: &'static [Self] = &[$(Self::$variant),+];
             const UNKNOWN: Self = Self::$unknown;
 
             fn parse_known(word: &str) -> Option<Self> {

@@ -10,6 +10,7 @@ use super::upstreams::UpstreamName;
 use crate::domain::accounts::AccountStatus;
 use crate::domain::filters::{AccountFilter, AccountOrder, status_values};
 use crate::domain::health;
+use crate::domain::open_enum::OpenEnum as _;
 use crate::domain::page::{Direction, PageRequest};
 use crate::domain::providers::{Provider, ProviderStatus};
 use crate::domain::upstream_name;
@@ -104,17 +105,6 @@ object_type! {
     }
 }
 
-/// Statuses that accounts can be filtered by.
-const FILTERABLE_STATUSES: [AccountStatus; 7] = [
-    AccountStatus::Initializing,
-    AccountStatus::Initiated,
-    AccountStatus::Active,
-    AccountStatus::Failed,
-    AccountStatus::Expired,
-    AccountStatus::Inactive,
-    AccountStatus::Revoked,
-];
-
 /// Returns the status that contradicts a provider's status if all its accounts have it.
 fn opposite(status: ProviderStatus) -> Option<AccountStatus> {
     match status {
@@ -137,7 +127,7 @@ pub(super) async fn disagreement(
         return Ok(None);
     }
     let parent = Parent::toolkits(slugs)?;
-    let others = FILTERABLE_STATUSES.into_iter().filter(|other| *other != status);
+    let others = AccountStatus::KNOWN.iter().copied().filter(|other| *other != status);
     if is_any(operation, &parent, others).await? || !is_any(operation, &parent, [status]).await? {
         return Ok(None);
     }

@@ -52,17 +52,6 @@ pub struct CountQuery {
 /// Maximum difference between the read times of numbers that are subtracted from each other, in seconds.
 const SAME_TIME_SECONDS: i64 = 2;
 
-/// Statuses that the upstream can filter by.
-const STATUSES: [AccountStatus; 7] = [
-    AccountStatus::Initializing,
-    AccountStatus::Initiated,
-    AccountStatus::Active,
-    AccountStatus::Failed,
-    AccountStatus::Expired,
-    AccountStatus::Inactive,
-    AccountStatus::Revoked,
-];
-
 const CALLS_AT_ONCE: usize = 16;
 
 impl AccountLists {
@@ -128,7 +117,7 @@ impl MultiParentCount<'_> {
         let wanted = |status: &AccountStatus| {
             self.query.filter.statuses.as_ref().is_none_or(|statuses| statuses.contains(status.as_str()))
         };
-        STATUSES.into_iter().filter(wanted).collect()
+        AccountStatus::KNOWN.iter().copied().filter(wanted).collect()
     }
 
     /// Returns the number of calls for one parent, at one call for each number.
@@ -166,8 +155,8 @@ impl MultiParentCount<'_> {
         accounts: impl Iterator<Item = &'a SharedAccount>,
         freshness: Option<Freshness>,
     ) -> Counts {
-        let mut by_status: StatusCounts =
-            STATUSES.into_iter().chain([AccountStatus::Unknown]).map(|status| (status, 0)).collect();
+        let statuses = AccountStatus::KNOWN.iter().chain([&AccountStatus::Unknown]);
+        let mut by_status: StatusCounts = statuses.map(|status| (*status, 0)).collect();
         let mut total = 0;
         for account in accounts {
             total += 1;
