@@ -83,12 +83,20 @@ impl ConnectedAccountFilter {
             let ids = ids.iter().map(|id| global_id::account_id(id)).collect::<Result<Vec<_>, _>>()?;
             FilterValues::new("ids", ids)
         };
+        let toolkits = |slugs: Vec<String>| -> Result<FilterValues, BadInput> {
+            let slugs = slugs.iter().map(|slug| ToolkitSlug::check(slug)).collect::<Result<Vec<_>, _>>()?;
+            FilterValues::new("toolkits", slugs.iter().map(ToolkitSlug::as_str))
+        };
+        let statuses =
+            |statuses: Vec<ConnectedAccountStatus>| status_values(statuses.into_iter().map(Into::into));
+        let auth_config_ids =
+            |ids: Vec<ID>| FilterValues::new("authConfigIds", ids.into_iter().map(String::from));
         Ok(AccountFilter {
             ids: self.ids.map(ids).transpose()?,
-            toolkits: toolkits(self.toolkits)?,
-            statuses: statuses(self.statuses)?,
-            user_ids: filter_values("userIds", self.user_ids)?,
-            auth_config_ids: filter_values("authConfigIds", self.auth_config_ids)?,
+            toolkits: self.toolkits.map(toolkits).transpose()?,
+            statuses: self.statuses.map(statuses).transpose()?,
+            user_ids: self.user_ids.map(|ids| FilterValues::new("userIds", ids)).transpose()?,
+            auth_config_ids: self.auth_config_ids.map(auth_config_ids).transpose()?,
             account_type: self.account_type.map(Into::into),
             ..Default::default()
         })
@@ -97,55 +105,37 @@ impl ConnectedAccountFilter {
 
 impl ProviderAccountFilter {
     pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        Ok(AccountFilter {
-            statuses: statuses(self.statuses)?,
-            user_ids: filter_values("userIds", self.user_ids)?,
-            auth_config_ids: filter_values("authConfigIds", self.auth_config_ids)?,
-            account_type: self.account_type.map(Into::into),
+        let Self { statuses, user_ids, auth_config_ids, account_type } = self;
+        let filter = ConnectedAccountFilter {
+            statuses,
+            user_ids,
+            auth_config_ids,
+            account_type,
             ..Default::default()
-        })
+        };
+        filter.check()
     }
 }
 
 impl UserAccountFilter {
     pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        Ok(AccountFilter {
-            toolkits: toolkits(self.toolkits)?,
-            statuses: statuses(self.statuses)?,
-            auth_config_ids: filter_values("authConfigIds", self.auth_config_ids)?,
-            account_type: self.account_type.map(Into::into),
+        let Self { toolkits, statuses, auth_config_ids, account_type } = self;
+        let filter = ConnectedAccountFilter {
+            toolkits,
+            statuses,
+            auth_config_ids,
+            account_type,
             ..Default::default()
-        })
+        };
+        filter.check()
     }
 }
 
 impl AuthConfigAccountFilter {
     pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        Ok(AccountFilter {
-            toolkits: toolkits(self.toolkits)?,
-            statuses: statuses(self.statuses)?,
-            user_ids: filter_values("userIds", self.user_ids)?,
-            account_type: self.account_type.map(Into::into),
-            ..Default::default()
-        })
+        let Self { toolkits, statuses, user_ids, account_type } = self;
+        let filter =
+            ConnectedAccountFilter { toolkits, statuses, user_ids, account_type, ..Default::default() };
+        filter.check()
     }
-}
-
-fn toolkits(slugs: Option<Vec<String>>) -> Result<Option<FilterValues>, BadInput> {
-    let checked = |slugs: Vec<String>| -> Result<FilterValues, BadInput> {
-        let slugs = slugs.iter().map(|slug| ToolkitSlug::check(slug)).collect::<Result<Vec<_>, _>>()?;
-        FilterValues::new("toolkits", slugs.iter().map(ToolkitSlug::as_str))
-    };
-    slugs.map(checked).transpose()
-}
-
-fn statuses(statuses: Option<Vec<ConnectedAccountStatus>>) -> Result<Option<FilterValues>, BadInput> {
-    statuses.map(|statuses| status_values(statuses.into_iter().map(Into::into))).transpose()
-}
-
-fn filter_values(
-    list: &str,
-    values: Option<Vec<impl Into<String>>>,
-) -> Result<Option<FilterValues>, BadInput> {
-    values.map(|values| FilterValues::new(list, values.into_iter().map(Into::into))).transpose()
 }
