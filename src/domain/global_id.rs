@@ -147,10 +147,11 @@ impl IdKey {
         )
     }
 
-    /// HMAC-SHA-256 over several parts. Each is prefixed with its length, so that bytes cannot move from one part to
-    /// another.
+    /// Returns the first `N` bytes of an HMAC-SHA-256 over several parts. Each is prefixed with its length, so that
+    /// bytes cannot move from one part to another.
     #[must_use]
-    pub fn sign(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+    pub fn sign<const N: usize>(&self, purpose: &str, parts: &[&[u8]]) -> [u8; N] {
+        const { assert!(N <= 32, "SHA-256 has 32 bytes") };
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             unreachable!("HMAC accepts a key of any length (RFC 2104, section 2)");
         };
@@ -158,7 +159,9 @@ impl IdKey {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
-        mac.finalize().into_bytes().into()
+        let mut truncated = [0; N];
+        truncated.iter_mut().zip(mac.finalize().into_bytes()).for_each(|(byte, signed)| *byte = signed);
+        truncated
     }
 
     /// Returns the id of a provider row: category, name, account id and ordinal
@@ -172,17 +175,8 @@ impl IdKey {
             account.as_bytes(),
             &provider.ordinal.to_be_bytes(),
         ];
-        let [id, _] = split(self.sign("provider", &parts));
-        id
+        self.sign("provider", &parts)
     }
-}
-
-fn split(digest: [u8; 32]) -> [[u8; 16]; 2] {
-    let mut halves = [[0; 16]; 2];
-    for (half, bytes) in halves.iter_mut().zip(digest.chunks_exact(16)) {
-        half.copy_from_slice(bytes);
-    }
-    halves
 }
 
 #[cfg(test)]

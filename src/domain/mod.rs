@@ -16,6 +16,7 @@ pub mod error_behavior;
 pub mod filters;
 pub mod global_id;
 pub mod health;
+pub(crate) mod hex;
 pub mod input;
 pub(crate) mod json_text;
 pub mod open_enum;

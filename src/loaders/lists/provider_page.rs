@@ -12,6 +12,7 @@ use super::providers::{ListedProvider, ProviderList};
 use super::ties::Ties;
 use crate::domain::filters::{OrderDirection, ProviderFilter};
 use crate::domain::global_id::{IdKey, ProviderId};
+use crate::domain::hex::hex;
 use crate::domain::input::BadInput;
 use crate::domain::page::{PageNeighbors, PageRequest, cut_page};
 use crate::domain::view::View;
@@ -132,7 +133,7 @@ enum CursorPosition {
 }
 
 fn id_text(listed: &ListedProvider) -> Box<str> {
-    listed.id.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&listed.id).into()
 }
 
 impl ProviderQuery {
@@ -145,12 +146,7 @@ impl ProviderQuery {
     /// view, has other bytes and is rejected.
     fn binding(&self, view: &View, ids: &IdKey) -> [u8; 8] {
         let (text, [role, member]) = (format!("{self:?}"), view.signature_parts());
-        let mut binding = [0; 8];
-        for (byte, signed) in binding.iter_mut().zip(ids.sign("providers", &[text.as_bytes(), role, member]))
-        {
-            *byte = signed;
-        }
-        binding
+        ids.sign("providers", &[text.as_bytes(), role, member])
     }
 }
 

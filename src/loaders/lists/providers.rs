@@ -67,7 +67,8 @@ impl Providers {
     ) -> Self {
         let shares = upstream_cache.settings.shares();
         // Ids depend on their key, so replicas with another key cannot share them.
-        let variant = ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign("replicas", &[])));
+        let variant =
+            ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign::<32>("replicas", &[])));
         let lists = Cache::new(&upstream_cache, shares.providers, "providers").with_variant(variant);
         let last_known = BoundedMap::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {

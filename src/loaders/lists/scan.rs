@@ -131,12 +131,7 @@ impl Scan {
         // changes in a release, the cursor's version must change too.
         let text = format!("{filter:?}{order:?}");
         let [role, member] = self.reader.view.signature_parts();
-        let digest = ids.sign("scan", &[credential.digest(), text.as_bytes(), role, member]);
-        let mut binding = [0; 8];
-        for (byte, digested) in binding.iter_mut().zip(digest) {
-            *byte = digested;
-        }
-        binding
+        ids.sign("scan", &[credential.digest(), text.as_bytes(), role, member])
     }
 
     /// Returns the timestamp by which an account is ordered, in microseconds.

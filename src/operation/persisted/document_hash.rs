@@ -1,4 +1,4 @@
-//! The SHA-256 of a document, and its hexadecimal form.
+//! The SHA-256 of a document.
 
 /// A document's SHA-256.
 pub(crate) type Hash = [u8; 32];
@@ -13,13 +13,4 @@ pub(super) fn read_hex(digits: &str) -> Option<Hash> {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(hash)
-}
-
-/// Writes 64 hexadecimal digits.
-pub(super) fn hex(hash: &Hash) -> String {
-    use std::fmt::Write as _;
-    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

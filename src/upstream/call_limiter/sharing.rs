@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::limiter::{CallLimiter, LimiterState, Limiters};
 use super::shared_quota::SharedQuota;
+use crate::domain::hex::hex;
 use crate::domain::upstream_name::UpstreamName;
 use crate::replicas::Replicas;
 use crate::replicas::channel::{ChannelEvent, CredentialTag};
@@ -50,10 +51,10 @@ impl QuotaSharing {
     /// Returns the shared state of one limiter.
     pub(super) fn of(&self, tag: CredentialTag) -> SharedQuota {
         let prefix = &self.replicas.settings().key_prefix;
-        let hex: String = tag.iter().map(|byte| format!("{byte:02x}")).collect();
+        let tag = hex(&tag);
         let upstream = self.upstream.to_string().to_lowercase();
         // The braces keep all keys of a credential on one node of a cluster.
-        let exchange = Exchange::new(format!("{prefix}:{VERSION}:quota:{upstream}:{{{hex}}}"));
+        let exchange = Exchange::new(format!("{prefix}:{VERSION}:quota:{upstream}:{{{tag}}}"));
         SharedQuota { replicas: self.replicas.clone(), exchange, exchanged_at: None, is_pushing: false }
     }
 }

@@ -5,8 +5,6 @@
 //! are an HMAC with a key derived from the credential, because their parts (a user's id, a filter) could be guessed
 //! from a plain hash. Rejected: unencrypted values. Any reader of the store could read the accounts of all tenants.
 
-use std::fmt::Write as _;
-
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Serialize;
@@ -14,6 +12,7 @@ use serde::de::DeserializeOwned;
 use sha2::Sha256;
 
 use crate::domain::credential::Fingerprint;
+use crate::domain::hex::hex;
 use crate::domain::upstream_name::Upstream;
 
 /// Format version of all shared data. Data of another version is not read. Every change of the stored
@@ -111,12 +110,4 @@ pub(crate) enum Opened<T> {
 /// Returns the additional authenticated data of a value: version, generation and store key.
 fn authenticated_data(key: &str, generation: Generation) -> Vec<u8> {
     [&[VERSION], &generation[..], key.as_bytes()].concat()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
