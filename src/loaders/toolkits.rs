@@ -106,12 +106,12 @@ impl Toolkits {
 
     /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
-        self.cache.dump()
+        self.cache.entries.dump()
     }
 
     /// Returns the size of the cached toolkits in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.cache.weight_bytes()
+        self.cache.entries.weight_bytes()
     }
 
     /// Returns toolkits by their slugs.
@@ -165,7 +165,7 @@ impl Toolkits {
         let (credential, slugs) = &call;
         let key = |slug: &ToolkitSlug| ToolkitKey { credential: *credential, slug: slug.clone() };
         let already_cached = || {
-            let cached = |slug: &ToolkitSlug| Some((slug.clone(), Ok(self.cache.peek(&key(slug))?)));
+            let cached = |slug: &ToolkitSlug| Some((slug.clone(), Ok(self.cache.entries.peek(&key(slug))?)));
             let cached = slugs.iter().map(cached).collect::<Option<Lookups>>();
             cached.map(|lookups| Ok(FlightResult { lookups, is_shared: false }))
         };
@@ -197,7 +197,7 @@ impl Toolkits {
         purpose: Purpose,
     ) -> Result<FlightResult, UpstreamError> {
         let keys: Vec<_> = slugs.iter().map(|slug| ToolkitKey { credential, slug: slug.clone() }).collect();
-        let began: Vec<_> = keys.iter().map(|key| self.cache.begin(key)).collect();
+        let began: Vec<_> = keys.iter().map(|key| self.cache.entries.begin(key)).collect();
         let fetch = |keys| self.fetch(&reader, keys, purpose);
         let read = self.cache.read_through(keys.clone(), purpose, fetch).await;
         let BatchResult { values: mut arrived, error: failed } =
@@ -217,7 +217,7 @@ impl Toolkits {
             let slug = key.slug.clone();
             let lookup = match arrived.remove(&key) {
                 Some(arrived) => Ok(self.store(key, arrived, began)),
-                None => self.cache.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
+                None => self.cache.entries.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
             };
             (slug, lookup)
         };
@@ -231,9 +231,10 @@ impl Toolkits {
         began: FetchStart,
     ) -> Cached<ToolkitLookup> {
         let ReadValue { value, fetched_at, fresh_for, is_shared: _ } = arrived;
+        let (entries, began) = (&self.cache.entries, began.with_fetch_time(fetched_at));
         match value.details {
-            Some(_) => self.cache.store(key, value, began.with_fetch_time(fetched_at), fresh_for),
-            None => self.cache.store_fresh_only(key, value, began.with_fetch_time(fetched_at), fresh_for),
+            Some(_) => entries.store(key, value, began, fresh_for),
+            None => entries.store_fresh_only(key, value, began, fresh_for),
         }
     }
 

@@ -153,6 +153,7 @@ where
         Self { entries, limit_bytes, rules, upstream_cache }
     }
 
+    /// Starts a fetch, which ends in [`Self::store`] or [`Self::fall_back`].
     pub(crate) fn begin(&self, key: &K) -> FetchStart {
         FetchStart { at: self.now(), epoch: self.upstream_cache.epoch(&key.credential()) }
     }

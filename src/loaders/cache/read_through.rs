@@ -17,8 +17,8 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use super::deadline::UpstreamDeadline;
-use super::entries::{CacheEntries, CacheLookup, EntryRules, FetchStart};
-use super::freshness::{Cached, Freshness, FreshnessState, StalePolicy, ValueSource};
+use super::entries::{CacheEntries, CacheLookup, EntryRules};
+use super::freshness::{Cached, FreshnessState, StalePolicy, ValueSource};
 use super::key::{CacheKey, CacheValue};
 use super::metrics::ReadFreshness;
 use super::shared::fetch::{BatchRequest, BatchResult, FetchedValue, ReadValue};
@@ -30,7 +30,8 @@ use crate::upstream::quota::Purpose;
 
 /// A cache of one kind of value.
 pub struct Cache<K: CacheKey, V> {
-    entries: Arc<CacheEntries<K, V>>,
+    /// The entries, for callers that fetch and store many keys at once.
+    pub(crate) entries: Arc<CacheEntries<K, V>>,
     /// In-flight fetches by key and epoch. A caller after an invalidation does not join a fetch that began before it.
     flights: SingleFlight<(K, u64), Result<FlightResult<V>, UpstreamError>>,
     kind: &'static str,
@@ -126,16 +127,6 @@ where
         BatchRequest { keys, kind: self.kind, variant: Arc::clone(&self.variant) }
     }
 
-    /// Returns the value of a key if it is fresh.
-    pub fn peek(&self, key: &K) -> Option<Cached<V>> {
-        self.entries.peek(key)
-    }
-
-    /// Whether a key is returned without waiting for a fetch.
-    pub fn is_available(&self, key: &K) -> bool {
-        self.entries.is_available(key)
-    }
-
     /// Looks up a key for a caller that fetches in batches. If `refresh` is set, that caller must refresh the key; no
     /// other caller does.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
@@ -162,55 +153,6 @@ where
         };
         counter.fetch_add(1, Ordering::Relaxed);
         lookup
-    }
-
-    /// Starts a fetch, which ends in [`Self::store`] or [`Self::fall_back`].
-    pub(crate) fn begin(&self, key: &K) -> FetchStart {
-        self.entries.begin(key)
-    }
-
-    /// Stores a fetched value, which is fresh for `fresh_for` from the start of its fetch.
-    pub(crate) fn store(&self, key: K, value: V, began: FetchStart, fresh_for: Duration) -> Cached<V> {
-        self.entries.store(key, value, began, fresh_for)
-    }
-
-    /// Stores a fetched value that is never served stale.
-    pub(crate) fn store_fresh_only(
-        &self,
-        key: K,
-        value: V,
-        began: FetchStart,
-        fresh_for: Duration,
-    ) -> Cached<V> {
-        self.entries.store_fresh_only(key, value, began, fresh_for)
-    }
-
-    /// Stores a value derived from others, until the first of them expires.
-    pub(crate) fn store_derived(&self, key: K, value: V, parts: Freshness) {
-        self.entries.store_derived(key, value, parts);
-    }
-
-    /// Falls back to the cached value after a failed fetch, and defers the next fetch. `None` if the value may not be
-    /// served.
-    pub(crate) fn fall_back(&self, key: &K, began: FetchStart, error: &UpstreamError) -> Option<Cached<V>> {
-        self.entries.fall_back(key, began, error)
-    }
-
-    /// Returns the approximate weight in bytes: moka weighs insertions and evictions with a delay.
-    pub(crate) fn weight_bytes(&self) -> u64 {
-        self.entries.weight_bytes()
-    }
-
-    pub(crate) fn dump(&self) -> String
-    where
-        V: std::fmt::Debug,
-    {
-        self.entries.dump()
-    }
-
-    #[cfg(test)]
-    fn settled_size(&self) -> (u64, u64) {
-        self.entries.settled_size()
     }
 
     /// Returns the cached value of a key, or fetches it once for all concurrent callers. `fetch` returns the value and
@@ -264,7 +206,7 @@ where
             CacheLookup::Stale { .. } | CacheLookup::StaleIfError => Purpose::Refresh,
             CacheLookup::Missing => Purpose::Needed,
         };
-        let result = || self.peek(&key).map(|cached| Ok(FlightResult { cached, is_shared: false }));
+        let result = || self.entries.peek(&key).map(|cached| Ok(FlightResult { cached, is_shared: false }));
         let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
         // Boxed, because several other futures contain this one and would all grow by its size.
         let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
@@ -273,13 +215,8 @@ where
                 (Ok(cached), ValueSource::Shared)
             }
             Ok((read, source)) => (read.map(|result| result.cached), source),
-            Err(late) => (self.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
+            Err(late) => (self.entries.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
         }
-    }
-
-    /// Returns the cached value of a key, of any allowed age, for a caller whose deadline has passed.
-    pub(crate) fn stale_fallback(&self, key: &K) -> Option<Cached<V>> {
-        self.entries.stale_fallback(key)
     }
 
     fn serve_cached<F, R>(

@@ -87,13 +87,17 @@ impl AccountLists {
     /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
         let cursors: Vec<_> = self.reverse_pages.iter().collect();
-        format!("{}{}{cursors:?}", self.pages.dump(), self.totals.dump())
+        format!("{}{}{cursors:?}", self.pages.entries.dump(), self.totals.entries.dump())
     }
 
     /// Weights in bytes: pages, totals, and the cursors of preceding pages.
     pub(crate) fn weights_bytes(&self) -> [u64; 3] {
         self.reverse_pages.run_pending_tasks();
-        [self.pages.weight_bytes(), self.totals.weight_bytes(), self.reverse_pages.weighted_size()]
+        [
+            self.pages.entries.weight_bytes(),
+            self.totals.entries.weight_bytes(),
+            self.reverse_pages.weighted_size(),
+        ]
     }
 
     pub(crate) fn upstream_cache(&self) -> &Arc<UpstreamCache<Composio>> {
@@ -191,12 +195,12 @@ impl AccountLists {
             let page = self.fetcher.fetch(scan, cursor.as_deref(), limit, Purpose::Needed).await?;
             Ok((Arc::new(page), fresh_for()))
         };
-        let (started_at, began) = (Instant::now(), self.pages.begin(&key));
+        let (started_at, began) = (Instant::now(), self.pages.entries.begin(&key));
         let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
         let read = self.pages.read_since(key.clone(), since, fetch);
         let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched_at)| {
             scan.reader.record_problems(|| PartKey::new("page", &key), &page.problems);
-            self.pages.store(key, page, began.with_fetch_time(fetched_at), fresh_for())
+            self.pages.entries.store(key, page, began.with_fetch_time(fetched_at), fresh_for())
         });
         stats.record_read(
             upstream,
@@ -254,7 +258,7 @@ impl AccountLists {
 
     /// Whether the first page of a scan is cached.
     pub(crate) fn is_first_page_available(&self, scan: &Scan) -> bool {
-        self.pages.is_available(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
+        self.pages.entries.is_available(&PageKey { scan: Arc::clone(&scan.key), cursor: None })
     }
 
     /// Returns the first page of a scan if it is cached.
@@ -286,7 +290,7 @@ impl AccountLists {
             total_items,
             problems,
         };
-        self.pages.store_derived(
+        self.pages.entries.store_derived(
             PageKey { scan: Arc::clone(&scan.key), cursor: None },
             Arc::new(page),
             parts,
@@ -300,7 +304,7 @@ impl AccountLists {
                 return Some(page.map(|page| page.total(&scan.reader.view, true)));
             }
         }
-        if scan.reader.view.is_full() && self.totals.is_available(&scan.key) {
+        if scan.reader.view.is_full() && self.totals.entries.is_available(&scan.key) {
             return self.read_total(scan).await.ok();
         }
         None

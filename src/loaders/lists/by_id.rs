@@ -115,12 +115,12 @@ impl AccountsById {
 
     /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
-        format!("{}{:?}", self.accounts.dump(), self.without_account_type.iter().collect::<Vec<_>>())
+        format!("{}{:?}", self.accounts.entries.dump(), self.without_account_type.iter().collect::<Vec<_>>())
     }
 
     /// Returns the size of the cached accounts in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.accounts.weight_bytes()
+        self.accounts.entries.weight_bytes()
     }
 
     /// Returns accounts by their `ca_…` ids.
@@ -171,7 +171,7 @@ impl AccountsById {
 
     async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Lookups {
         let cached_result = || {
-            let cached = |id: &str| Some((id.into(), Ok(self.accounts.peek(&key(reader, id))?)));
+            let cached = |id: &str| Some((id.into(), Ok(self.accounts.entries.peek(&key(reader, id))?)));
             let cached = batch.ids.iter().map(|id| cached(id)).collect::<Option<Lookups>>();
             cached.map(|lookups| Ok(FlightResult { lookups, is_shared: false }))
         };
@@ -185,8 +185,8 @@ impl AccountsById {
             Ok((Ok(FlightResult { lookups, .. }), source)) => (lookups, source),
             Ok((Err(error), source)) => (all_failed(&batch, &error), source),
             Err(late) => {
-                let fallback =
-                    |id: &str| self.accounts.stale_fallback(&key(reader, id)).ok_or_else(|| late.clone());
+                let cached = |id: &str| self.accounts.entries.stale_fallback(&key(reader, id));
+                let fallback = |id: &str| cached(id).ok_or_else(|| late.clone());
                 (batch.ids.iter().map(|id| (id.clone(), fallback(id))).collect(), ValueSource::Fetched)
             }
         };
@@ -207,7 +207,7 @@ impl AccountsById {
         purpose: Purpose,
     ) -> Result<FlightResult, UpstreamError> {
         let keys: Vec<_> = batch.ids.iter().map(|id| key(&reader, id)).collect();
-        let began: Vec<_> = keys.iter().map(|key| self.accounts.begin(key)).collect();
+        let began: Vec<_> = keys.iter().map(|key| self.accounts.entries.begin(key)).collect();
         let fetch = |keys| self.fetch_known(&reader, keys, purpose);
         let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
         let (mut values, failed) = match read {
@@ -222,7 +222,7 @@ impl AccountsById {
             let id = key.id.clone();
             let lookup = match values.remove(&key) {
                 Some(value) => Ok(self.store(key, value, began)),
-                None => self.accounts.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
+                None => self.accounts.entries.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
             };
             (id, lookup)
         };
@@ -236,9 +236,10 @@ impl AccountsById {
         began: FetchStart,
     ) -> Cached<AccountLookup> {
         let ReadValue { value: lookup, fetched_at, fresh_for, is_shared: _ } = read_value;
+        let (entries, began) = (&self.accounts.entries, began.with_fetch_time(fetched_at));
         match lookup.account {
-            Some(_) => self.accounts.store(key, lookup, began.with_fetch_time(fetched_at), fresh_for),
-            None => self.accounts.store_fresh_only(key, lookup, began.with_fetch_time(fetched_at), fresh_for),
+            Some(_) => entries.store(key, lookup, began, fresh_for),
+            None => entries.store_fresh_only(key, lookup, began, fresh_for),
         }
     }
 

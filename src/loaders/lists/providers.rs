@@ -82,12 +82,12 @@ impl Providers {
 
     /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
-        format!("{}{:?}{:?}", self.lists.dump(), self.last_known.all(), self.configured)
+        format!("{}{:?}{:?}", self.lists.entries.dump(), self.last_known.all(), self.configured)
     }
 
     /// Weights in bytes: the cached lists, and the last known lists.
     pub(crate) fn weights_bytes(&self) -> [u64; 2] {
-        [self.lists.weight_bytes(), self.last_known.weight_bytes()]
+        [self.lists.entries.weight_bytes(), self.last_known.weight_bytes()]
     }
 
     pub(crate) fn upstream_cache(&self) -> &Arc<UpstreamCache<Leadlex>> {
@@ -109,7 +109,7 @@ impl Providers {
     #[must_use]
     pub fn expected(&self, credential: &Credential<Leadlex>) -> Option<ProviderList> {
         let fingerprint = credential.fingerprint();
-        if self.lists.is_available(&fingerprint) {
+        if self.lists.entries.is_available(&fingerprint) {
             return None;
         }
         self.last_known.get(&fingerprint).or_else(|| self.configured.clone())

@@ -285,18 +285,18 @@ async fn a_rejected_key_withdraws_older_values_only() {
     let cache = &test_cache.cache;
     let refused = UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Unauthorized);
     let (value, ttl) = (Arc::from("value"), Duration::from_secs(TTL));
-    let before = cache.begin(&name(1));
-    cache.store(name(1), Arc::clone(&value), before, ttl);
-    assert!(cache.peek(&name(1)).is_some());
-    assert!(cache.fall_back(&name(2), before, &refused).is_none());
-    assert!(cache.peek(&name(1)).is_none() && cache.stale_fallback(&name(1)).is_none());
+    let before = cache.entries.begin(&name(1));
+    cache.entries.store(name(1), Arc::clone(&value), before, ttl);
+    assert!(cache.entries.peek(&name(1)).is_some());
+    assert!(cache.entries.fall_back(&name(2), before, &refused).is_none());
+    assert!(cache.entries.peek(&name(1)).is_none() && cache.entries.stale_fallback(&name(1)).is_none());
     // A fetch from before the rejection returns its value to its callers but is not cached.
-    cache.store(name(1), Arc::clone(&value), before, ttl);
-    assert!(cache.peek(&name(1)).is_none());
+    cache.entries.store(name(1), Arc::clone(&value), before, ttl);
+    assert!(cache.entries.peek(&name(1)).is_none());
     // The key is accepted again; an earlier rejection does not affect it.
-    cache.store(name(1), value, cache.begin(&name(1)), ttl);
-    assert!(cache.fall_back(&name(2), before, &refused).is_none());
-    assert!(cache.peek(&name(1)).is_some());
+    cache.entries.store(name(1), value, cache.entries.begin(&name(1)), ttl);
+    assert!(cache.entries.fall_back(&name(2), before, &refused).is_none());
+    assert!(cache.entries.peek(&name(1)).is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -366,10 +366,15 @@ async fn an_operation_past_its_deadline_starts_no_fetch_and_uses_the_cache() {
 async fn cached_values_stay_within_the_limit_and_are_counted() {
     let test_cache = TestCache::limited(64 * 1024);
     for number in 0..1_000 {
-        let began = test_cache.cache.begin(&name(number));
-        test_cache.cache.store(name(number), Arc::from("x".repeat(1_024)), began, Duration::from_secs(9));
+        let began = test_cache.cache.entries.begin(&name(number));
+        test_cache.cache.entries.store(
+            name(number),
+            Arc::from("x".repeat(1_024)),
+            began,
+            Duration::from_secs(9),
+        );
     }
-    let (entries, weight) = test_cache.cache.settled_size();
+    let (entries, weight) = test_cache.cache.entries.settled_size();
     assert!(weight <= 64 * 1024 && entries > 10, "{entries} entries of {weight} bytes");
     assert_eq!(test_cache.upstream_cache.statistics(&name(0).credential()).entries, entries);
 }
