@@ -61,7 +61,7 @@ pub(super) async fn resolve_account_connection(
     let count = CountKey { parent: parent.clone(), query: counted };
     let slice = operation.accounts(AccountsKey { parent, query: Arc::new(query) }).await?;
     let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
-    let evaluator = Arc::clone(operation.loader().health_evaluator());
+    let evaluator = Arc::clone(&operation.loader().evaluator);
     Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, evaluator }))
 }
 

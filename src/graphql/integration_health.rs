@@ -74,7 +74,7 @@ impl IntegrationHealth {
         ctx: &Context<'_>,
     ) -> Option<Result<Vec<Provider>, FieldError>> {
         let operation = operation(ctx);
-        let evaluator = operation.loader().health_evaluator();
+        let evaluator = &operation.loader().evaluator;
         let listed = operation.providers().await;
         Some(listed.map(|Cached { value: list, freshness }| {
             let needing = list.iter().filter(|listed| evaluator.provider(&listed.provider).needs_attention);
@@ -93,7 +93,7 @@ impl IntegrationHealth {
         first: Option<i32>,
         last: Option<i32>,
     ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
-        let filter = AccountFilter::needing_attention(operation(ctx).loader().health_evaluator().rules());
+        let filter = AccountFilter::needing_attention(&operation(ctx).loader().evaluator.rules);
         let page = PageArguments { after, before, first, last };
         let order_by = Some(ConnectedAccountOrder::NEWEST_CHANGE_FIRST);
         Some(resolve_account_connection(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)

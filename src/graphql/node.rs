@@ -38,7 +38,7 @@ pub(super) async fn node(ctx: &Context<'_>, id: &ID) -> Option<Result<Node, Fiel
 
 /// Returns a provider by its id.
 pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result<Provider, FieldError>> {
-    let (evaluator, list) = (operation(ctx).loader().health_evaluator(), operation(ctx).providers().await);
+    let (evaluator, list) = (&operation(ctx).loader().evaluator, operation(ctx).providers().await);
     let found = list.map(|Cached { value: list, freshness }| {
         let found = list.iter().find(|listed| listed.id == id);
         found.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator)))
@@ -48,7 +48,7 @@ pub(super) async fn provider(ctx: &Context<'_>, id: ProviderId) -> Option<Result
 
 /// Returns an account by its `ca_…` id.
 pub(super) async fn account(ctx: &Context<'_>, id: Box<str>) -> Option<Result<ConnectedAccount, FieldError>> {
-    let (evaluator, found) = (operation(ctx).loader().health_evaluator(), operation(ctx).account(id).await);
+    let (evaluator, found) = (&operation(ctx).loader().evaluator, operation(ctx).account(id).await);
     let found = found.map(|Cached { value, freshness }| {
         value.map(|account| ConnectedAccount(account, freshness, Arc::clone(evaluator)))
     });

@@ -86,7 +86,7 @@ pub(super) async fn connect(
     Ok(Preserialized(ProviderConnection(
         Arc::new(page),
         freshness,
-        Arc::clone(operation.loader().health_evaluator()),
+        Arc::clone(&operation.loader().evaluator),
     )))
 }
 

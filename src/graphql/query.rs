@@ -168,5 +168,5 @@ pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldErro
     if id.is_empty() {
         return Some(Err(BadInput::new(BadInputReason::BadId, "A user's id is not empty.").into()));
     }
-    operation(ctx).loader().shows_user(id).then(|| Ok(User::new(id)))
+    operation(ctx).caller().view().shows_user(id).then(|| Ok(User::new(id)))
 }

@@ -126,11 +126,7 @@ impl ProviderChange {
     /// The current state; null if it was removed.
     async fn provider(&self, ctx: &Context<'_>) -> Option<Provider> {
         let listed: &Arc<ListedProvider> = self.0.states.after()?;
-        Some(Provider(
-            Arc::clone(listed),
-            self.0.freshness,
-            Arc::clone(operation(ctx).loader().health_evaluator()),
-        ))
+        Some(Provider(Arc::clone(listed), self.0.freshness, Arc::clone(&operation(ctx).loader().evaluator)))
     }
 
     /// The previous status, if known.
@@ -165,7 +161,7 @@ impl ConnectedAccountChange {
     /// The current state; null if it was removed.
     async fn connected_account(&self, ctx: &Context<'_>) -> Option<ConnectedAccount> {
         let account: &SharedAccount = self.0.states.after()?;
-        let evaluator = Arc::clone(operation(ctx).loader().health_evaluator());
+        let evaluator = Arc::clone(&operation(ctx).loader().evaluator);
         Some(ConnectedAccount(Arc::clone(account), self.0.freshness, evaluator))
     }
 

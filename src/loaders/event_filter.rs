@@ -14,7 +14,7 @@ impl OperationLoader {
     /// Whether an integration's change matches. It also matches if only the state before it did.
     #[must_use]
     pub fn matches_provider_change(&self, change: &ProviderChange, query: &ProviderQuery) -> bool {
-        let matches = |listed: &Arc<ListedProvider>| query.admits(listed, self.health_evaluator());
+        let matches = |listed: &Arc<ListedProvider>| query.admits(listed, &self.evaluator);
         change.states.before().into_iter().chain(change.states.after()).any(matches)
     }
 

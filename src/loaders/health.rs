@@ -16,7 +16,8 @@ use crate::domain::providers::Provider;
 /// Evaluates health for one operation.
 #[derive(Debug)]
 pub struct HealthEvaluator {
-    rules: HealthRules,
+    /// The rules in use.
+    pub rules: HealthRules,
     clock: Clock,
     now: Timestamp,
     stats: Arc<OperationStats>,
@@ -25,12 +26,6 @@ pub struct HealthEvaluator {
 impl HealthEvaluator {
     pub(super) fn new(rules: HealthRules, clock: Clock, stats: Arc<OperationStats>) -> Self {
         Self { rules, clock, now: clock.now(), stats }
-    }
-
-    /// Returns the rules in use.
-    #[must_use]
-    pub fn rules(&self) -> &HealthRules {
-        &self.rules
     }
 
     /// Evaluates an integration.

@@ -45,7 +45,8 @@ pub struct OperationLoader {
     pub(crate) tenant: Tenant,
     pub(crate) view: View,
     pub(crate) stats: Arc<OperationStats>,
-    evaluator: Arc<HealthEvaluator>,
+    /// Evaluates health at the time of the operation.
+    pub(crate) evaluator: Arc<HealthEvaluator>,
 }
 
 /// Creates the loader of one operation of a caller. Reads are recorded in `stats`, and `batches` runs the batches.
@@ -111,12 +112,6 @@ impl OperationLoader {
         Some(visible_to(&self.view, expected))
     }
 
-    /// Whether the caller may see data of a user.
-    #[must_use]
-    pub fn shows_user(&self, id: &str) -> bool {
-        self.view.shows_user(id)
-    }
-
     /// Requests the accounts of some parents before a resolver needs them.
     pub fn prefetch_accounts(&self, queries: Vec<AccountQuery>, parents: BTreeSet<Parent>) {
         if let Some(reader) = self.reader() {
@@ -137,12 +132,6 @@ impl OperationLoader {
         let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
         let ids = self.sources.providers.id_key(credential);
         Ok(ProviderPage::slice(list, query, page, &self.view, ids, &self.evaluator)?)
-    }
-
-    /// Returns the health evaluator of the operation.
-    #[must_use]
-    pub fn health_evaluator(&self) -> &Arc<HealthEvaluator> {
-        &self.evaluator
     }
 }
 
