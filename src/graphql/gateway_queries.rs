@@ -4,12 +4,15 @@
 //! introspection, so that a gateway that copies the schema (stitching without directives) does not expose them. The
 //! text of the schema is as good as introspection, so validation rejects it if introspection is disabled.
 
+use std::sync::LazyLock;
+
 use async_graphql::{Any, Context, Object, SimpleObject};
 
 use super::entities::{Entity, entities};
 use super::error_behavior::NonNull;
 use super::errors::FieldError;
 use super::operation_context::operation;
+use super::stitching;
 
 pub(super) struct GatewayQueries;
 
@@ -38,12 +41,13 @@ impl GatewayQueries {
     /// This schema as a subgraph of Apollo Federation.
     #[graphql(name = "_service", visible = false)]
     async fn service(&self, ctx: &Context<'_>) -> Service {
-        Service { sdl: operation(ctx).printed_schemas().federation().to_owned() }
+        Service { sdl: operation(ctx).federation_schema().to_owned() }
     }
 
     /// This schema with the directives by which a stitching gateway configures itself.
     #[graphql(name = "_sdl", visible = false)]
-    async fn sdl<'c>(&self, ctx: &Context<'c>) -> &'c str {
-        operation(ctx).printed_schemas().stitching()
+    async fn sdl(&self) -> &'static str {
+        static SCHEMA: LazyLock<String> = LazyLock::new(stitching::sdl);
+        &SCHEMA
     }
 }

@@ -7,10 +7,9 @@ use async_graphql::{Request, Response};
 use futures_util::StreamExt as _;
 
 use super::federation::{self, FederationSettings};
-use super::graph_parts::{GraphParts, PrintedSchemas};
+use super::graph_parts::{GraphParts, LazyText};
 use super::operation_context::OperationContext;
 use super::schema::{GraphSchema, schema};
-use super::stitching;
 use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::change::ChangeCause;
@@ -48,8 +47,8 @@ impl Graph {
         actions: AccountActions,
     ) -> Self {
         let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
-        let printed_schemas = printed_schemas(federation, connections.clone());
-        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, printed_schemas })
+        let federation_schema = federation_schema(federation, connections.clone());
+        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, federation_schema })
     }
 
     fn of(parts: GraphParts) -> Self {
@@ -87,9 +86,9 @@ impl Graph {
     ) -> Self {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let change_feeds = Arc::clone(&self.parts.change_feeds);
-        let printed_schemas = printed_schemas(federation, connections.clone());
+        let federation_schema = federation_schema(federation, connections.clone());
         let actions = self.parts.actions.with_settings(actions);
-        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, printed_schemas })
+        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, federation_schema })
             .measured_by(self.metrics())
     }
 
@@ -155,7 +154,6 @@ impl Graph {
     }
 }
 
-/// The schema for other gateways, printed on first use.
-fn printed_schemas(federation: FederationSettings, connections: ConnectionSettings) -> PrintedSchemas {
-    PrintedSchemas::new(move || federation::sdl(&federation, &connections), stitching::sdl)
+fn federation_schema(federation: FederationSettings, connections: ConnectionSettings) -> LazyText {
+    LazyText::new(Box::new(move || federation::sdl(&federation, &connections)))
 }

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::hash::Hash;
 
 use super::errors::FieldError;
-use super::graph_parts::{GraphParts, PrintedSchemas};
+use super::graph_parts::GraphParts;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::actions::Action;
 use crate::domain::caller::Caller;
@@ -72,9 +72,9 @@ impl OperationContext {
         self.batches.after_all_others().await;
     }
 
-    /// Returns the printed schemas.
-    pub(super) fn printed_schemas(&self) -> &PrintedSchemas {
-        &self.parts.printed_schemas
+    /// Returns the schema as a subgraph of Apollo Federation.
+    pub(super) fn federation_schema(&self) -> &str {
+        &self.parts.federation_schema
     }
 
     pub(super) fn loader(&self) -> &OperationLoader {
