@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use super::reloadable::RELOADABLE;
+use super::reloadable::is_reloadable;
 use super::schema::{DEFAULTS, variable};
 use super::validation::range;
 
@@ -70,8 +70,7 @@ fn row(section: &Section<'_>, key: &str, default: &str, meaning: &str) -> String
         format!("{} to {}", grouped(*range.start()), grouped(*range.end()))
     });
     let reloaded = if section.is_list { section.name } else { name.strip_suffix("_file").unwrap_or(&name) };
-    let reload =
-        if RELOADABLE.contains(&reloaded) || RELOADABLE.contains(&name.as_str()) { "yes" } else { "no" };
+    let reload = if is_reloadable(reloaded) || is_reloadable(&name) { "yes" } else { "no" };
     let variable = if section.is_list { "–".to_owned() } else { format!("`{}`", variable(&name)) };
     let kind = kind(key, &default);
     format!("| `{key}` | {kind} | {default} | {range} | {reload} | {meaning} | {variable} |\n")
