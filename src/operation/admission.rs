@@ -10,15 +10,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use apollo_compiler::Node;
 use apollo_compiler::executable::Field;
-use apollo_compiler::{ExecutableDocument, Node};
-use async_graphql::Pos;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::codes::Code;
 use super::cost::{CostBreakdown, CostModel, OperationCost, ReportedCost};
 use super::deadline::Deadline;
-use super::errors::GraphqlError;
+use super::errors::{GraphqlError, start_of};
 use super::prepare::PreparedOperation;
 use super::settings::LimitSettings;
 
@@ -67,7 +66,7 @@ impl Admission {
             let error = GraphqlError::new(Code::LimitExceeded, sentence + &hint.unwrap_or_default());
             error
                 .with_reason(reason)
-                .at(largest.and_then(|(field, _)| position(document, field)).into_iter().collect())
+                .at(largest.and_then(|(field, _)| start_of(field.name.location(), &document.sources)))
         };
         let mut errors = Vec::new();
         if cost.complexity > self.limits.complexity {
@@ -145,11 +144,6 @@ impl Admission {
         let LimitSettings { complexity, upstream_calls, .. } = self.limits;
         ReportedCost { cost, complexity_max: complexity, upstream_calls_max: upstream_calls }
     }
-}
-
-fn position(document: &ExecutableDocument, field: &Node<Field>) -> Option<Pos> {
-    let start = field.name.location()?.line_column_range(&document.sources)?.start;
-    Some(Pos { line: start.line, column: start.column })
 }
 
 /// A limit of concurrent complexity.

@@ -207,11 +207,8 @@ impl Documents {
 fn executable(text: &str) -> Result<Executable, Vec<GraphqlError>> {
     // The library's own message would repeat the document's line.
     parse_query(source_text::for_execution(text)).map_err(|error| {
-        let positions = error.positions().collect();
-        vec![
-            GraphqlError::new(Code::GraphqlParseFailed, "Syntax Error: the document cannot be read.")
-                .at(positions),
-        ]
+        let sentence = "Syntax Error: the document cannot be read.";
+        vec![GraphqlError::new(Code::GraphqlParseFailed, sentence).at(error.positions())]
     })
 }
 
@@ -278,6 +275,6 @@ fn graphql_error(code: Code, diagnostic: &Diagnostic<'_, DiagnosticData>) -> Gra
         (_, Some("ConflictingFieldType")) => message.replacen(" and \"", "\" and \"", 1),
         _ => message,
     };
-    let positions = locations.iter().map(|at| Pos { line: at.line, column: at.column }).collect();
+    let positions = locations.iter().map(|at| Pos { line: at.line, column: at.column });
     GraphqlError::new(code, shortened(message)).at(positions)
 }

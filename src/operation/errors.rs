@@ -10,6 +10,7 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use apollo_compiler::parser::{SourceMap, SourceSpan};
 use async_graphql::{PathSegment, Pos, ServerError};
 use serde::Serialize;
 
@@ -107,8 +108,8 @@ impl GraphqlError {
 
     /// Adds positions in the document.
     #[must_use]
-    pub fn at(mut self, locations: Vec<Pos>) -> Self {
-        self.locations = locations;
+    pub fn at(mut self, locations: impl IntoIterator<Item = Pos>) -> Self {
+        self.locations = locations.into_iter().collect();
         self
     }
 
@@ -128,37 +129,26 @@ impl GraphqlError {
     }
 
     fn masked(error: ServerError) -> Self {
-        let mut masked = match error.source::<FieldError>() {
-            Some(FieldError::Upstream(failed)) => Self::from_upstream(failed),
-            Some(known @ FieldError::BadInput(input)) => {
-                Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str())
-            }
-            Some(known @ FieldError::BadRepresentation { index, input }) => {
-                let mut error =
-                    Self::coded(known.code(), known.to_string()).with_reason(input.reason.as_str());
+        let known = error.source::<FieldError>().map(Self::from_field);
+        Self { locations: error.locations, path: error.path, ..known.unwrap_or_else(Self::internal) }
+    }
+
+    fn from_field(failed: &FieldError) -> Self {
+        let mut error = Self::coded(failed.code(), failed.to_string());
+        match failed {
+            FieldError::Upstream(failed) => Self::from_upstream(failed),
+            FieldError::BadInput(input) => error.with_reason(input.reason.as_str()),
+            FieldError::BadRepresentation { index, input } => {
                 error.extensions.representations.push(*index);
-                error
+                error.with_reason(input.reason.as_str())
             }
-            Some(known @ FieldError::Action(refusal)) => {
-                let error = Self::coded(known.code(), known.to_string());
-                match refusal {
-                    ActionRefusal::TooMany(wait) => error.with_retry_after(*wait),
-                    ActionRefusal::ReadOnlyKey => error.with_reason("READ_ONLY_KEY"),
-                    ActionRefusal::Disabled | ActionRefusal::NotAllowed(_) => error,
-                }
-            }
-            Some(known @ FieldError::ForAdmins) => Self::coded(known.code(), known.to_string()),
-            Some(known @ FieldError::TooManyProviders { .. }) => {
-                Self::coded(known.code(), known.to_string()).with_reason("TOOLKIT_PROVIDERS")
-            }
-            Some(known @ FieldError::ResponseTooLarge { .. }) => {
-                Self::coded(known.code(), known.to_string()).with_reason("RESPONSE_SIZE")
-            }
-            None => Self::internal(),
-        };
-        masked.locations = error.locations;
-        masked.path = error.path;
-        masked
+            FieldError::Action(ActionRefusal::TooMany(wait)) => error.with_retry_after(*wait),
+            FieldError::Action(ActionRefusal::ReadOnlyKey) => error.with_reason("READ_ONLY_KEY"),
+            FieldError::Action(ActionRefusal::Disabled | ActionRefusal::NotAllowed(_)) => error,
+            FieldError::ForAdmins => error,
+            FieldError::TooManyProviders { .. } => error.with_reason("TOOLKIT_PROVIDERS"),
+            FieldError::ResponseTooLarge { .. } => error.with_reason("RESPONSE_SIZE"),
+        }
     }
 
     pub(super) fn from_upstream(failed: &UpstreamError) -> Self {
@@ -173,6 +163,12 @@ impl GraphqlError {
     fn is_internal(&self) -> bool {
         self.extensions.code == Code::Internal.as_str()
     }
+}
+
+/// Returns the position at which a part of a document begins.
+pub(super) fn start_of(part: Option<SourceSpan>, sources: &SourceMap) -> Option<Pos> {
+    let start = part?.line_column_range(sources)?.start;
+    Some(Pos { line: start.line, column: start.column })
 }
 
 fn millis(wait: Duration) -> u64 {

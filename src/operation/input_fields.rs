@@ -7,10 +7,9 @@ use std::collections::HashSet;
 
 use apollo_compiler::Node;
 use apollo_compiler::ast::{Argument, Definition, DirectiveList, Document, Selection, Value};
-use async_graphql::Pos;
 
 use super::codes::Code;
-use super::errors::{GraphqlError, shortened};
+use super::errors::{GraphqlError, shortened, start_of};
 
 /// Returns an error for each repeated input field.
 pub(crate) fn check(document: &Document) -> Vec<GraphqlError> {
@@ -77,11 +76,7 @@ impl InputFieldVisitor<'_> {
                         let sentence =
                             shortened(format!("There can be only one input field named \"{name}\"."));
                         let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
-                        let position =
-                            name.location().and_then(|at| at.line_column_range(&self.document.sources));
-                        let position =
-                            position.map(|at| Pos { line: at.start.line, column: at.start.column });
-                        self.repeated.push(error.at(position.into_iter().collect()));
+                        self.repeated.push(error.at(start_of(name.location(), &self.document.sources)));
                     }
                     self.value(value);
                 }

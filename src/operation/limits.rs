@@ -11,7 +11,7 @@ use apollo_compiler::executable::{Field, Operation, Selection, SelectionSet};
 use async_graphql::Pos;
 
 use super::codes::Code;
-use super::errors::GraphqlError;
+use super::errors::{GraphqlError, start_of};
 use super::settings::LimitSettings;
 
 /// Maximum nesting of introspection lists, as in graphql-js (`MaxIntrospectionDepthRule`). The queries of common tools
@@ -140,8 +140,7 @@ impl<'a> LimitVisitor<'a> {
     }
 
     fn position(&self, at: Option<apollo_compiler::parser::SourceSpan>) -> Option<Pos> {
-        let at = at?.line_column_range(&self.document.sources)?.start;
-        Some(Pos { line: at.line, column: at.column })
+        start_of(at, &self.document.sources)
     }
 
     fn into_errors(self) -> Vec<GraphqlError> {
@@ -149,7 +148,7 @@ impl<'a> LimitVisitor<'a> {
         let mut errors = Vec::new();
         let mut tell = |reason, sentence: String, at: Option<Pos>| {
             let error = GraphqlError::new(Code::LimitExceeded, sentence).with_reason(reason);
-            errors.push(error.at(at.into_iter().collect()));
+            errors.push(error.at(at));
         };
         if let Some((field, _)) = self.too_deep {
             let sentence = format!(
@@ -184,7 +183,7 @@ impl<'a> LimitVisitor<'a> {
                 format!("Introspection is disabled on this server: `{}` is not available.", field.name);
             let error = GraphqlError::new(Code::GraphqlValidationFailed, sentence);
             let at = self.position(field.name.location());
-            errors.push(error.with_reason("INTROSPECTION_OFF").at(at.into_iter().collect()));
+            errors.push(error.with_reason("INTROSPECTION_OFF").at(at));
         }
         errors
     }

@@ -92,7 +92,7 @@ pub(super) fn unbalanced(text: &str) -> Option<GraphqlError> {
 }
 
 fn error(text: &str, message: String, offset: usize) -> GraphqlError {
-    GraphqlError::new(Code::GraphqlParseFailed, message).at(vec![position(text, offset)])
+    GraphqlError::new(Code::GraphqlParseFailed, message).at([position(text, offset)])
 }
 
 /// Returns line and column of a byte, counted from 1.

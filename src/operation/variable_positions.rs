@@ -12,10 +12,9 @@ use apollo_compiler::parser::SourceMap;
 use apollo_compiler::response::{JsonMap, JsonValue};
 use apollo_compiler::schema::ExtendedType;
 use apollo_compiler::{ExecutableDocument, Node, Schema};
-use async_graphql::Pos;
 
 use super::codes::Code;
-use super::errors::{GraphqlError, shortened};
+use super::errors::{GraphqlError, shortened, start_of};
 
 /// Returns an error for each variable that is used where its type is not allowed.
 pub(crate) fn check(schema: &Schema, document: &ExecutableDocument) -> Vec<GraphqlError> {
@@ -159,10 +158,8 @@ impl<'a> UsageVisitor<'a> {
             }
             Some(_) => return None,
         };
-        let locations = [variable.line_column_range(self.sources), usage.line_column_range(self.sources)];
-        let positions =
-            locations.into_iter().flatten().map(|at| Pos { line: at.start.line, column: at.start.column });
-        Some(error.at(positions.collect()))
+        let positions = [variable.location(), usage.location()].map(|part| start_of(part, self.sources));
+        Some(error.at(positions.into_iter().flatten()))
     }
 }
 
