@@ -279,22 +279,9 @@ impl AccountLists {
         problems: ProblemReports,
     ) {
         let (rows_received, total_items) = (items.len(), u64::try_from(items.len()).ok());
-        let (next_cursor, has_unreadable_cursor, lacks_users) = (None, false, false);
-        let page = Page {
-            items,
-            rows_received,
-            rows_filtered_out: 0,
-            next_cursor,
-            has_unreadable_cursor,
-            lacks_users,
-            total_items,
-            problems,
-        };
-        self.pages.entries.store_derived(
-            PageKey { scan: Arc::clone(&scan.key), cursor: None },
-            Arc::new(page),
-            parts,
-        );
+        let page = Page { items, rows_received, total_items, problems, ..Page::default() };
+        let key = PageKey { scan: Arc::clone(&scan.key), cursor: None };
+        self.pages.entries.store_derived(key, Arc::new(page), parts);
     }
 
     /// Returns the number of accounts of a scan if it is cached.

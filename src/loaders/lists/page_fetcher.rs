@@ -11,7 +11,7 @@ use super::ownership::Ownership;
 use super::scan::{Page, Scan, ScanKey};
 use crate::domain::clock::Clock;
 use crate::domain::health::HealthRules;
-use crate::domain::problems::{ProblemLocation, ProblemReports, ProblemRule, Problems};
+use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
@@ -45,16 +45,7 @@ impl PageFetcher {
         if filter.matches_nothing() {
             // The upstream treats an empty list of values as no filter and would return everything
             // (docs/upstreams.md#composio-list-request).
-            return Ok(Page {
-                items: Vec::new(),
-                rows_received: 0,
-                rows_filtered_out: 0,
-                next_cursor: None,
-                has_unreadable_cursor: false,
-                lacks_users: false,
-                total_items: Some(0),
-                problems: ProblemReports::new(),
-            });
+            return Ok(Page { total_items: Some(0), ..Page::default() });
         }
         self.ownership.ensure_users_can_be_determined(scan).await?;
         let credential = &scan.reader.credential;

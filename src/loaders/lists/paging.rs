@@ -237,26 +237,18 @@ impl ScanReader<'_> {
         let mut start = cursor.page.clone();
         let mut pages = ReversePages::new(self);
         loop {
-            match self.rows_up_to(cursor, start.clone()).await {
-                Err(error) => return Err(error),
-                Ok(preceding) => {
-                    if preceding.is_from_start {
-                        start = None;
-                    }
-                    // A walk that was cut before the item would be cut there from an earlier page too.
-                    let is_enough = match preceding.is_item_reached {
-                        true => {
-                            preceding.is_bound_found
-                                || (preceding.rows.len() >= needed_rows && !preceding.may_contain_bound)
-                        }
-                        false => true,
-                    };
-                    if is_enough || start.is_none() {
-                        return Ok(self.nearest_rows(preceding, start.is_some()));
-                    }
-                    start = start.and_then(|cursor| pages.before(&cursor));
-                }
+            let preceding = self.rows_up_to(cursor, start.clone()).await?;
+            if preceding.is_from_start {
+                start = None;
             }
+            // A walk that was cut before the item would be cut there from an earlier page too.
+            let is_enough = !preceding.is_item_reached
+                || preceding.is_bound_found
+                || (preceding.rows.len() >= needed_rows && !preceding.may_contain_bound);
+            if is_enough || start.is_none() {
+                return Ok(self.nearest_rows(preceding, start.is_some()));
+            }
+            start = start.and_then(|cursor| pages.before(&cursor));
         }
     }
 
@@ -350,22 +342,21 @@ impl ScanReader<'_> {
         let mut start = cursor.page.clone();
         let mut pages = ReversePages::new(self);
         while let Some(page) = start.clone() {
-            match self.lists.page(self.scan, Some(Arc::clone(&page)), StalePolicy::RequireFresh).await {
+            let read = self.lists.page(self.scan, start.clone(), StalePolicy::RequireFresh).await;
+            let read = match read {
                 Err(error) if error.can_be_an_expired_cursor() => return Ok(None),
-                Err(error) => return Err(error),
-                Ok(read) => {
-                    let step = WalkPage::new(self.scan, start.clone(), read);
-                    let first = step.page.items.first();
-                    let mut tracker = CursorTracker::new(cursor, self.scan_direction);
-                    match first.map(|account| tracker.position_of(self.scan, &step, 0, account)) {
-                        Some(RowPosition::Before | RowPosition::At) => return Ok(start),
-                        // The page has no row that the cursor remembers, so its position relative to them is unknown.
-                        Some(RowPosition::Unsure) => return Ok(cursor.page.clone()),
-                        Some(RowPosition::After) | None => {}
-                    }
-                    start = pages.before(&page);
-                }
+                read => read?,
+            };
+            let step = WalkPage::new(self.scan, start.clone(), read);
+            let first = step.page.items.first();
+            let mut tracker = CursorTracker::new(cursor, self.scan_direction);
+            match first.map(|account| tracker.position_of(self.scan, &step, 0, account)) {
+                Some(RowPosition::Before | RowPosition::At) => return Ok(start),
+                // The page has no row that the cursor remembers, so its position relative to them is unknown.
+                Some(RowPosition::Unsure) => return Ok(cursor.page.clone()),
+                Some(RowPosition::After) | None => {}
             }
+            start = pages.before(&page);
         }
         Ok(None)
     }

@@ -194,7 +194,7 @@ fn allows(values: &Option<FilterValues>, value: &str) -> bool {
 }
 
 /// One page of a scan, without the rows that do not belong to it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Page {
     /// Its accounts, in the scan's order.
