@@ -154,8 +154,7 @@ impl Config {
     }
 
     /// Returns the documents of `documents.trusted`; `None` if that is not set.
-    #[must_use]
-    pub fn trusted_documents(&self) -> Option<&TrustedDocuments> {
+    pub(crate) fn trusted_documents(&self) -> Option<&TrustedDocuments> {
         self.files.trusted_documents.as_ref()
     }
 

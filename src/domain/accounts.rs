@@ -99,8 +99,7 @@ pub type SharedAccount = Arc<ConnectedAccount>;
 
 impl ConnectedAccount {
     /// Returns the approximate memory use in bytes.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
+    pub(crate) fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
         size_of::<Self>()
             + self.id.len()

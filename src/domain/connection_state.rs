@@ -151,8 +151,7 @@ impl ConnectionState {
     }
 
     /// Returns the approximate heap use in bytes.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
+    pub(crate) fn weight_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
         let list =
             |list: &[Box<str>]| list.iter().map(|item| item.len() + size_of::<Box<str>>()).sum::<usize>();

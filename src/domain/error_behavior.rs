@@ -19,8 +19,7 @@ impl ErrorBehavior {
         [("NULL", Self::Null), ("PROPAGATE", Self::Propagate), ("HALT", Self::Halt)];
 
     /// Returns the behavior of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::BY_NAME.into_iter().find_map(|(known, behavior)| (known == name).then_some(behavior))
     }
 }

@@ -140,8 +140,7 @@ pub struct AccountFilter {
 
 impl AccountFilter {
     /// Creates a filter for accounts that need attention under the given rules.
-    #[must_use]
-    pub fn needing_attention(rules: &HealthRules) -> Self {
+    pub(crate) fn needing_attention(rules: &HealthRules) -> Self {
         let mut values: Vec<Box<str>> =
             STATUSES_NEEDING_ATTENTION.iter().map(|status| status.as_str().into()).collect();
         values.sort_unstable();

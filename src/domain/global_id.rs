@@ -107,8 +107,7 @@ pub fn provider_id(text: &str) -> Result<ProviderId, BadInput> {
 }
 
 /// Whether an id, such as `ac_…`, can be a part of a URL's path: letters, digits, `_` and `-`.
-#[must_use]
-pub fn is_upstream_id(text: &str) -> bool {
+pub(crate) fn is_upstream_id(text: &str) -> bool {
     (1..=ID_BYTES_MAX).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
@@ -136,8 +135,7 @@ impl IdKey {
     }
 
     /// Derives the key from a credential if `ids.key` is not set. Provider ids then change with the credential.
-    #[must_use]
-    pub fn from_fingerprint<U>(fingerprint: &Fingerprint<U>) -> Self {
+    pub(crate) fn from_fingerprint<U>(fingerprint: &Fingerprint<U>) -> Self {
         Self(
             Sha256::new()
                 .chain_update("switchboard credential\0")

@@ -166,8 +166,7 @@ pub struct HealthRules {
 
 impl HealthRules {
     /// Evaluates an integration of the workspace.
-    #[must_use]
-    pub fn evaluate_provider(&self, provider: &Provider, now: Timestamp) -> HealthVerdict {
+    pub(crate) fn evaluate_provider(&self, provider: &Provider, now: Timestamp) -> HealthVerdict {
         let found = lookup(&PROVIDERS, &provider.status.kind());
         let mut verdict = HealthVerdict::from_row(found, UpstreamName::Leadlex, None);
         // A broken integration does not sync, so a stale sync is no further reason.
@@ -187,8 +186,7 @@ impl HealthRules {
     }
 
     /// Evaluates a connected account.
-    #[must_use]
-    pub fn evaluate_account(&self, account: &ConnectedAccount, now: Timestamp) -> HealthVerdict {
+    pub(crate) fn evaluate_account(&self, account: &ConnectedAccount, now: Timestamp) -> HealthVerdict {
         let status = account.status.kind();
         let mut found = lookup(&ACCOUNTS, &status);
         let mut changes_at = None;
@@ -224,8 +222,7 @@ impl HealthRules {
 
     /// Returns the time at which a pending account counts as abandoned. `None` for other accounts, and if the upstream
     /// returned no timestamp. The last change counts, not the creation, because a user can restart the connection.
-    #[must_use]
-    pub fn abandoned_at(&self, account: &ConnectedAccount) -> Option<Timestamp> {
+    pub(crate) fn abandoned_at(&self, account: &ConnectedAccount) -> Option<Timestamp> {
         let started_at =
             account.updated_at.or(account.created_at).filter(|_| is_pending(account.status.kind()))?;
         Some(after(started_at, self.abandoned_after))

@@ -48,8 +48,7 @@ impl<V: OpenEnum> OpenValue<V> {
     }
 
     /// Returns the heap use in bytes.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
+    pub(crate) fn weight_bytes(&self) -> usize {
         match self {
             Self::Known(_) => 0,
             Self::Other(raw) => raw.len(),

@@ -108,8 +108,7 @@ pub struct PageNeighbors {
 /// Cuts a page out of a list in memory. Returns the range of its items, and whether there are items around it.
 ///
 /// `after` and `before` are positions in the list; a position outside of the list has no effect.
-#[must_use]
-pub fn cut_page(
+pub(crate) fn cut_page(
     len: usize,
     after: Option<usize>,
     before: Option<usize>,

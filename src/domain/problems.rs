@@ -48,8 +48,7 @@ text_enum! {
 
 impl ProblemRule {
     /// Whether the row is dropped; otherwise only the value is.
-    #[must_use]
-    pub fn leaves_row_out(self) -> bool {
+    pub(crate) fn leaves_row_out(self) -> bool {
         match self {
             Self::Missing | Self::WrongType | Self::Empty | Self::UnreadableRow | Self::NotInFilter => true,
             Self::UnreadableTimestamp | Self::UnreadableScope | Self::UnreadableValue => false,
@@ -246,8 +245,7 @@ impl Problems {
     }
 
     /// Returns the approximate memory use in bytes.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
+    pub(crate) fn weight_bytes(&self) -> usize {
         let (located, counts) =
             (size_of::<(ProblemLocation, ProblemRule, u64)>(), size_of::<(ProblemRule, u64)>());
         size_of::<Self>() + self.located.len() * located + self.counts.len() * counts
@@ -288,8 +286,10 @@ pub struct ProblemSummary {
 
 /// Merges the problems of several responses that are visible in a view. Equal problems of two responses are added up; a
 /// response that occurs twice counts once. The result does not depend on the order of the reports.
-#[must_use]
-pub fn summarize<'p>(view: &View, reports: impl IntoIterator<Item = &'p Arc<Problems>>) -> ProblemSummary {
+pub(crate) fn summarize<'p>(
+    view: &View,
+    reports: impl IntoIterator<Item = &'p Arc<Problems>>,
+) -> ProblemSummary {
     let (mut seen, mut merged, mut more) = (HashSet::new(), BTreeMap::new(), 0);
     for problems in reports {
         if !seen.insert(Arc::as_ptr(problems)) {

@@ -26,14 +26,12 @@ impl ToolkitSlug {
     }
 
     /// Creates the slug that an upstream returned, with any characters.
-    #[must_use]
-    pub fn of_upstream(text: &str) -> Self {
+    pub(crate) fn of_upstream(text: &str) -> Self {
         Self(text.to_ascii_lowercase().into())
     }
 
     /// Whether [`Self::parse`] accepts it. A mapping has no other slugs.
-    #[must_use]
-    pub fn is_well_formed(&self) -> bool {
+    pub(crate) fn is_well_formed(&self) -> bool {
         is_well_formed(&self.0)
     }
 
@@ -78,8 +76,7 @@ pub struct ToolkitDetails {
 
 impl ToolkitDetails {
     /// Approximate memory use in bytes.
-    #[must_use]
-    pub fn weight_bytes(&self) -> usize {
+    pub(crate) fn weight_bytes(&self) -> usize {
         let texts = [&self.name, &self.logo_url, &self.description].into_iter().flatten();
         let bytes = texts.chain(&self.categories).map(|text| text.len() + size_of::<Box<str>>());
         size_of::<Self>() + bytes.sum::<usize>()
@@ -184,14 +181,12 @@ impl ToolkitMapping {
     }
 
     /// Returns the toolkits of a provider; empty if it is not mapped.
-    #[must_use]
-    pub fn toolkits_of(&self, provider: &Provider) -> &[ToolkitSlug] {
+    pub(crate) fn toolkits_of(&self, provider: &Provider) -> &[ToolkitSlug] {
         self.toolkits_of.get(&key(provider.category.raw(), &provider.name)).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a toolkit is mapped to a provider.
-    #[must_use]
-    pub fn maps_to(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
+    pub(crate) fn maps_to(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
         self.toolkits_of(provider).contains(slug)
     }
 }

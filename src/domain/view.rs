@@ -33,20 +33,17 @@ impl View {
     }
 
     /// Whether everything is visible.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.member().is_none()
     }
 
     /// Whether a user is visible.
-    #[must_use]
-    pub fn shows_user(&self, id: &str) -> bool {
+    pub(crate) fn shows_user(&self, id: &str) -> bool {
         self.member().is_none_or(|member| member.as_str() == id)
     }
 
     /// Whether an account is visible.
-    #[must_use]
-    pub fn shows_account(&self, account: &ConnectedAccount) -> bool {
+    pub(crate) fn shows_account(&self, account: &ConnectedAccount) -> bool {
         self.member().is_none_or(|member| account.user_id.as_deref() == Some(member.as_str()))
     }
 
@@ -75,8 +72,7 @@ impl View {
     }
 
     /// Returns the view's parts in a signature: the role and the member's id.
-    #[must_use]
-    pub fn signature_parts(&self) -> [&[u8]; 2] {
+    pub(crate) fn signature_parts(&self) -> [&[u8]; 2] {
         match &self.0 {
             Role::Admin => [b"ADMIN", b""],
             Role::Member(id) => [b"MEMBER", id.as_str().as_bytes()],

@@ -3,8 +3,7 @@
 use url::{Host, Url};
 
 /// Whether a URL's host is this machine.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
+pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -14,8 +13,7 @@ pub fn is_loopback(url: &Url) -> bool {
 }
 
 /// Whether a browser may be sent to a URL: https, or http on this machine, without a user name or password.
-#[must_use]
-pub fn is_safe_for_browsers(url: &Url) -> bool {
+pub(crate) fn is_safe_for_browsers(url: &Url) -> bool {
     let is_encrypted = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
     is_encrypted && url.host().is_some() && url.username().is_empty() && url.password().is_none()
 }

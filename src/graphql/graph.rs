@@ -133,8 +133,7 @@ impl Graph {
     }
 
     /// Returns the change feeds for subscriptions.
-    #[must_use]
-    pub fn change_feeds(&self) -> &Arc<ChangeFeeds> {
+    pub(crate) fn change_feeds(&self) -> &Arc<ChangeFeeds> {
         &self.parts.change_feeds
     }
 

@@ -46,8 +46,7 @@ pub fn sdl() -> String {
 }
 
 /// Returns the schema with the root fields for gateways, against which documents are validated.
-#[must_use]
-pub fn full_sdl() -> String {
+pub(crate) fn full_sdl() -> String {
     printed(&schema())
 }
 

@@ -106,8 +106,7 @@ impl OperationLoader {
     }
 
     /// Returns the expected providers if the list of providers is not cached.
-    #[must_use]
-    pub fn expected_providers_unless_cached(&self) -> Option<ProviderList> {
+    pub(crate) fn expected_providers_unless_cached(&self) -> Option<ProviderList> {
         let expected = self.sources.providers.expected(self.tenant.leadlex.as_ref()?)?;
         Some(visible_to(&self.view, expected))
     }

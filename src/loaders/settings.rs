@@ -54,38 +54,32 @@ impl CacheSettings {
     }
 
     /// Returns the lifetime of a list of providers.
-    #[must_use]
-    pub fn providers_ttl(&self) -> Duration {
+    pub(crate) fn providers_ttl(&self) -> Duration {
         Duration::from_millis(self.providers_ttl_ms)
     }
 
     /// Returns the lifetime of a page of accounts.
-    #[must_use]
-    pub fn accounts_ttl(&self) -> Duration {
+    pub(crate) fn accounts_ttl(&self) -> Duration {
         Duration::from_millis(self.accounts_ttl_ms)
     }
 
     /// Returns the lifetime of a toolkit.
-    #[must_use]
-    pub fn toolkits_ttl(&self) -> Duration {
+    pub(crate) fn toolkits_ttl(&self) -> Duration {
         Duration::from_millis(self.toolkits_ttl_ms)
     }
 
     /// Returns the time after expiry during which a stale toolkit is served.
-    #[must_use]
-    pub fn toolkits_stale(&self) -> Duration {
+    pub(crate) fn toolkits_stale(&self) -> Duration {
         Duration::from_millis(self.toolkits_stale_ms)
     }
 
     /// Returns the time after expiry during which a stale value is served while it is refreshed.
-    #[must_use]
-    pub fn stale_while_revalidate(&self) -> Duration {
+    pub(crate) fn stale_while_revalidate(&self) -> Duration {
         Duration::from_millis(self.stale_while_revalidate_ms)
     }
 
     /// Returns the time after expiry during which a stale value is served if it cannot be refreshed.
-    #[must_use]
-    pub fn stale_if_error(&self) -> Duration {
+    pub(crate) fn stale_if_error(&self) -> Duration {
         Duration::from_millis(self.stale_if_error_ms.max(self.stale_while_revalidate_ms))
     }
 }
@@ -163,14 +157,12 @@ impl ConnectionSettings {
     ];
 
     /// Returns the page sizes of provider connections.
-    #[must_use]
-    pub fn provider_page_sizes(&self) -> PageSizes {
+    pub(crate) fn provider_page_sizes(&self) -> PageSizes {
         PageSizes { default: self.providers_default, max: self.page_max }
     }
 
     /// Returns the page sizes of account connections.
-    #[must_use]
-    pub fn account_page_sizes(&self) -> PageSizes {
+    pub(crate) fn account_page_sizes(&self) -> PageSizes {
         PageSizes { default: self.accounts_default, max: self.page_max }
     }
 }
@@ -200,8 +192,7 @@ impl WatchSettings {
     ];
 
     /// Returns the time for which polling continues after the last subscriber has left.
-    #[must_use]
-    pub fn linger(&self) -> Duration {
+    pub(crate) fn linger(&self) -> Duration {
         Duration::from_millis(self.linger_ms)
     }
 }

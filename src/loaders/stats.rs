@@ -153,8 +153,7 @@ impl OperationStats {
     }
 
     /// Whether the client requested the list of upstream calls, the `trace` of the response.
-    #[must_use]
-    pub fn traces_calls(&self) -> bool {
+    pub(crate) fn traces_calls(&self) -> bool {
         self.traces_calls
     }
 
@@ -176,8 +175,7 @@ impl OperationStats {
     }
 
     /// Returns the time at which the response changes without new data; `None` if it does not.
-    #[must_use]
-    pub fn valid_until(&self) -> Option<Instant> {
+    pub(crate) fn valid_until(&self) -> Option<Instant> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.freshness.map(|parts| parts.changes_at).into_iter().chain(entries.changes_at).min()
     }

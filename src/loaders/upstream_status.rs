@@ -30,8 +30,7 @@ pub struct UpstreamOverview {
 
 impl OperationLoader {
     /// Returns the status of both upstreams, without an upstream call.
-    #[must_use]
-    pub fn upstream_overviews(&self) -> [UpstreamOverview; 2] {
+    pub(crate) fn upstream_overviews(&self) -> [UpstreamOverview; 2] {
         let (providers, lists) = (&self.sources.providers, &self.sources.lists);
         let (leadlex, composio) = (self.tenant.leadlex.as_ref(), self.tenant.composio.as_ref());
         [

@@ -160,8 +160,7 @@ impl OperationEngine {
     }
 
     /// Returns the invalid trusted documents: each one's id and first error, ordered by id.
-    #[must_use]
-    pub fn invalid_trusted_documents(&self) -> Vec<(String, String)> {
+    pub(crate) fn invalid_trusted_documents(&self) -> Vec<(String, String)> {
         let trusted = self.preparer.persisted.trusted().into_iter().flat_map(TrustedDocuments::all);
         let invalid = trusted.filter_map(|(id, text)| {
             let errors = self.preparer.documents.validate(text).err()?;

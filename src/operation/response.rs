@@ -69,8 +69,7 @@ impl OperationResponse {
     }
 
     /// Whether the operation is a mutation.
-    #[must_use]
-    pub fn is_of_mutation(&self) -> bool {
+    pub(crate) fn is_of_mutation(&self) -> bool {
         self.origin.operation.as_ref().is_some_and(|operation| operation.kind() == "mutation")
     }
 

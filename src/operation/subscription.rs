@@ -173,13 +173,12 @@ impl Subscription {
 
     /// Registers the subscription in the metrics until the returned guard is dropped.
     #[must_use]
-    pub fn open_subscription(&self, transport: Transport) -> OpenSubscription {
+    pub(crate) fn open_subscription(&self, transport: Transport) -> OpenSubscription {
         self.engine.metrics().requests().open_subscription(Arc::clone(self.operation()), transport)
     }
 
     /// Whether the last response ended the subscription.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 

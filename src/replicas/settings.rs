@@ -40,14 +40,12 @@ impl ReplicaSettings {
     }
 
     /// Returns the lifetime of a lease whose holder does not extend it.
-    #[must_use]
-    pub fn lease_ttl(&self) -> Duration {
+    pub(crate) fn lease_ttl(&self) -> Duration {
         Duration::from_millis(self.claim_ms)
     }
 
     /// Returns the longest wait for the result of another replica.
-    #[must_use]
-    pub fn result_wait(&self) -> Duration {
+    pub(crate) fn result_wait(&self) -> Duration {
         Duration::from_millis(self.wait_ms)
     }
 }

@@ -54,8 +54,7 @@ impl UpstreamFailure {
     }
 
     /// Whether the same request can succeed later.
-    #[must_use]
-    pub fn is_retryable(self) -> bool {
+    pub(crate) fn is_retryable(self) -> bool {
         matches!(
             self,
             Self::Timeout

@@ -100,14 +100,12 @@ pub struct Revision {
 
 impl Revision {
     /// Returns the epochs of both credentials. An execution that began before an expiry is not joined after it.
-    #[must_use]
-    pub fn epochs(&self) -> (u64, u64) {
+    pub(crate) fn epochs(&self) -> (u64, u64) {
         self.epochs
     }
 
     /// Whether the data of this revision has not changed since `earlier`, which is a revision of all data.
-    #[must_use]
-    pub fn is_unchanged_since(&self, earlier: &Self) -> bool {
+    pub(crate) fn is_unchanged_since(&self, earlier: &Self) -> bool {
         self.leadlex <= earlier.leadlex && self.composio <= earlier.composio && self.epochs == earlier.epochs
     }
 }

@@ -99,8 +99,7 @@ impl Providers {
     }
 
     /// Returns the key of a workspace's provider ids and cursors.
-    #[must_use]
-    pub fn id_key(&self, credential: &Credential<Leadlex>) -> IdKey {
+    pub(crate) fn id_key(&self, credential: &Credential<Leadlex>) -> IdKey {
         self.ids.clone().unwrap_or_else(|| IdKey::from_fingerprint(&credential.fingerprint()))
     }
 

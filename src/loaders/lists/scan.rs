@@ -230,14 +230,12 @@ impl Page {
     }
 
     /// Whether no page follows.
-    #[must_use]
-    pub fn is_last(&self) -> bool {
+    pub(crate) fn is_last(&self) -> bool {
         self.next_cursor.is_none() && !self.has_unreadable_cursor
     }
 
     /// Returns the number of rows that were unreadable or not allowed by the filter.
-    #[must_use]
-    pub fn rows_rejected(&self) -> usize {
+    pub(crate) fn rows_rejected(&self) -> usize {
         self.rows_received.saturating_sub(self.items.len() + self.rows_filtered_out)
     }
 }

@@ -118,7 +118,7 @@ impl Quota {
     /// [`Quota::on_rate_limited`] is assumed to be counted by the upstream until a later response shows
     /// otherwise.
     #[must_use]
-    pub fn on_sent(&mut self, now: Instant) -> Call {
+    pub(crate) fn on_sent(&mut self, now: Instant) -> Call {
         self.count(now);
         self.calls.start(now)
     }
@@ -166,8 +166,7 @@ impl Quota {
     }
 
     /// Returns whether a call may be sent now.
-    #[must_use]
-    pub fn may_call(&self, now: Instant, purpose: Purpose) -> CallDecision {
+    pub(crate) fn may_call(&self, now: Instant, purpose: Purpose) -> CallDecision {
         let at =
             [Some(now), self.held_until, self.minute_allows(now, purpose), self.window_allows(now, purpose)]
                 .into_iter()
@@ -188,8 +187,7 @@ impl Quota {
     }
 
     /// Returns the number of calls sent within the last minute.
-    #[must_use]
-    pub fn calls_in_minute(&self, now: Instant) -> u64 {
+    pub(crate) fn calls_in_minute(&self, now: Instant) -> u64 {
         self.calls.sent_in_minute(now).saturating_add(self.others.sent_in_minute(now))
     }
 
