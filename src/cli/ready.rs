@@ -4,12 +4,12 @@
 //! It reads only `ops.listen` from the configuration, so that a mistake in the file does not make a running process
 //! look unhealthy.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::arguments::{reachable, sources};
@@ -45,28 +45,12 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
 
 /// Returns the status code of `/ready`.
 async fn ready_status(address: SocketAddr) -> anyhow::Result<String> {
-    let stream = TcpStream::connect(address).await?;
+    let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /ready HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
-    let mut unsent = request.as_bytes();
-    while !unsent.is_empty() {
-        stream.writable().await?;
-        match stream.try_write(unsent) {
-            Ok(written) => unsent = unsent.get(written..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    stream.write_all(request.as_bytes()).await?;
     // As many bytes as `HTTP/1.1 200`.
-    let (mut head, mut buffer) = (Vec::new(), [0; 12]);
-    while head.len() < buffer.len() {
-        stream.readable().await?;
-        match stream.try_read(&mut buffer) {
-            Ok(0) => break,
-            Ok(read) => head.extend(buffer.iter().take(read)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let mut head = Vec::new();
+    stream.take(12).read_to_end(&mut head).await?;
     let head = String::from_utf8_lossy(&head);
     match head.strip_prefix("HTTP/1.1 ").and_then(|status| status.get(..3)) {
         Some(status) => Ok(status.to_owned()),
