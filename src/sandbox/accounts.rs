@@ -93,8 +93,9 @@ impl Account {
 }
 
 /// The timestamp that a list is ordered by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Order {
+    #[default]
     CreatedAt,
     UpdatedAt,
 }

@@ -39,7 +39,7 @@ pub(super) fn page<'a>(
     kind: CursorKind,
     ties: Ties,
 ) -> Result<AccountPage<'a>, &'static str> {
-    let order = query.order();
+    let order = query.order;
     let is_match = |row: &&Account| matches(row, query, auth_configs);
     let mut rows: Vec<&Account> = if !query.ids.is_empty() {
         let mut found: Vec<_> = query.ids.iter().filter_map(|id| accounts.get(id)).filter(is_match).collect();
@@ -105,7 +105,7 @@ fn start(
         (CursorKind::Keyset, [code, time, serial, cursor_limit]) if *code == order_code(query) => {
             let (time, serial): (i128, u64) = (time.parse().ok()?, serial.parse().ok()?);
             let last = (Timestamp::from_nanosecond(time).ok()?, Reverse(serial));
-            let is_before = |row: &&Account| compare(row.sort_key(query.order()), last, query, ties).is_le();
+            let is_before = |row: &&Account| compare(row.sort_key(query.order), last, query, ties).is_le();
             Some((rows.partition_point(is_before), limit(cursor_limit)?))
         }
         _ => None,
@@ -126,7 +126,7 @@ fn compare(a: SortKey, b: SortKey, query: &ListQuery, ties: Ties) -> Ordering {
 
 /// Returns the order and direction of the list, as a keyset cursor contains them.
 fn order_code(query: &ListQuery) -> &'static str {
-    match (query.order(), query.ascending) {
+    match (query.order, query.ascending) {
         (Order::CreatedAt, true) => "created+",
         (Order::CreatedAt, false) => "created-",
         (Order::UpdatedAt, true) => "updated+",

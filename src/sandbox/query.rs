@@ -17,7 +17,7 @@ pub(super) struct ListQuery {
     pub(super) users: Vec<String>,
     pub(super) auth_configs: Vec<String>,
     pub(super) ids: Vec<String>,
-    pub(super) order: Option<Order>,
+    pub(super) order: Order,
     pub(super) ascending: bool,
     pub(super) limit: Option<usize>,
     pub(super) cursor: Option<String>,
@@ -58,8 +58,8 @@ impl ListQuery {
                     None => errors.push("limit: must be a whole number of at least 1".to_owned()),
                 },
                 "order_by" => match &*value {
-                    "created_at" => query.order = Some(Order::CreatedAt),
-                    "updated_at" => query.order = Some(Order::UpdatedAt),
+                    "created_at" => query.order = Order::CreatedAt,
+                    "updated_at" => query.order = Order::UpdatedAt,
                     _ => errors.push("order_by: must be created_at or updated_at".to_owned()),
                 },
                 "order_direction" => match &*value {
@@ -80,10 +80,6 @@ impl ListQuery {
             errors.push(format!("statuses: {status:?} is not one of {}", STATUSES.join(", ")));
         }
         if errors.is_empty() { Ok(query) } else { Err(errors) }
-    }
-
-    pub(super) fn order(&self) -> Order {
-        self.order.unwrap_or(Order::CreatedAt)
     }
 }
 
