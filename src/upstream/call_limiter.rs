@@ -55,19 +55,15 @@ pub(super) struct CallLimiters {
 
 impl CallLimiters {
     pub(super) fn new(upstream: UpstreamName, settings: Arc<UpstreamSettings>, clock: Clock) -> Self {
-        let limiters = moka::sync::Cache::new(LIMITERS_MAX);
-        let concurrency = UpstreamConcurrency::new(&settings.concurrency);
-        let (counters, problem_log) = (Arc::default(), Arc::default());
-        let refusals = Refusals::default();
         Self {
             upstream,
+            concurrency: UpstreamConcurrency::new(&settings.concurrency),
             settings,
             clock,
-            counters,
-            problem_log,
-            concurrency,
-            limiters,
-            refusals,
+            counters: Arc::default(),
+            problem_log: Arc::default(),
+            limiters: moka::sync::Cache::new(LIMITERS_MAX),
+            refusals: Refusals::default(),
             sharing: None,
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::error::{UpstreamError, UpstreamFailure};
+use super::error::UpstreamError;
 
 /// Time for which a refusal is returned without a call.
 const REFUSAL_TTL: Duration = Duration::from_secs(5);
@@ -53,8 +53,7 @@ impl Refusals {
 
     /// Caches a failure if it is a refusal.
     pub(super) fn put(&self, key: RefusalKey, error: &UpstreamError) {
-        let is_refusal = matches!(error.failure, UpstreamFailure::Forbidden | UpstreamFailure::Rejected);
-        if is_refusal && error.status.is_some() {
+        if error.is_refusal() && error.status.is_some() {
             self.entries.insert(key, (Instant::now() + REFUSAL_TTL, error.clone()));
         }
     }

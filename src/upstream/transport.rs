@@ -255,13 +255,13 @@ impl Transport {
         let deadline = Instant::now() + self.settings.deadline();
         let request = self.request(upstream_request)?;
         let mut retries =
-            Retries::for_call(&self.settings.retry, limiter.budget(), kind == RequestKind::Write);
+            Retries::for_call(&self.settings.retry, &limiter.budget, kind == RequestKind::Write);
         let (mut last_error, mut attempt): (Option<UpstreamError>, u32) = (None, 0);
         loop {
             let result = match limiter.acquire(kind, purpose, deadline).await {
                 Ok(permit) => {
                     if last_error.is_some() {
-                        limiter.on_retry();
+                        limiter.counters.on_retry();
                     }
                     let call = SpanGuard::call(request.method(), self.upstream, attempt);
                     attempt += 1;

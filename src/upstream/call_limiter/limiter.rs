@@ -38,9 +38,10 @@ const CONCURRENCY_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(in crate::upstream) struct CallLimiter {
     pub(super) upstream: UpstreamName,
     pub(super) clock: Clock,
-    pub(super) counters: Arc<CallCounters>,
+    pub(in crate::upstream) counters: Arc<CallCounters>,
     pub(super) concurrency: CredentialConcurrency,
-    pub(super) budget: TpsBudget,
+    /// The retry budget of the credential.
+    pub(in crate::upstream) budget: TpsBudget,
     pub(super) refusals: Refusals,
     /// Part of the keys of this credential's refusals.
     pub(super) refusal_generation: AtomicU64,
@@ -162,16 +163,6 @@ impl CallLimiter {
     pub(in crate::upstream) fn would_allow(&self, purpose: Purpose, wait: Duration) -> bool {
         let (at, state) = (self.clock.instant_now() + wait, self.lock());
         state.quota_wait(at, purpose).is_none() && state.breaker.wait(at).is_none()
-    }
-
-    /// Returns the retry budget of the credential.
-    pub(in crate::upstream) fn budget(&self) -> &TpsBudget {
-        &self.budget
-    }
-
-    /// Counts a call that repeats a failed one.
-    pub(in crate::upstream) fn on_retry(&self) {
-        self.counters.on_retry();
     }
 
     /// Returns the time for which data that is read now is fresh. It is long enough that all data of the credential can
