@@ -112,34 +112,9 @@ pub enum MappingError {
     /// Not TOML, or of another shape.
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
-    /// A malformed slug.
-    #[error("`{category}` `{name}`: `{slug}` is not a toolkit slug")]
-    Slug {
-        /// The row's category.
-        category: String,
-        /// The row's name.
-        name: String,
-        /// The slug as written.
-        slug: String,
-    },
-    /// Too many toolkits for one provider.
-    #[error("`{category}` `{name}` has {count} toolkits; at most {TOOLKITS_OF_PROVIDER_MAX} are allowed")]
-    TooMany {
-        /// The row's category.
-        category: String,
-        /// The row's name.
-        name: String,
-        /// The number of toolkits.
-        count: usize,
-    },
-    /// A provider that is mapped twice.
-    #[error("`{category}` `{name}` is mapped twice; put all its toolkits into one row")]
-    Twice {
-        /// The row's category.
-        category: String,
-        /// The row's name.
-        name: String,
-    },
+    /// A row with a malformed slug or too many of them, or of a provider that another row maps already.
+    #[error("{0}")]
+    Row(String),
 }
 
 impl ToolkitMapping {
@@ -160,21 +135,19 @@ impl ToolkitMapping {
         let file: MappingFile = toml::from_str(text)?;
         let mut toolkits_of = HashMap::new();
         for MappingRow { category, name, toolkits } in file.provider {
+            let refused = |why: String| MappingError::Row(format!("`{category}` `{name}`{why}"));
             if toolkits.len() > TOOLKITS_OF_PROVIDER_MAX {
-                return Err(MappingError::TooMany { category, name, count: toolkits.len() });
+                let count = toolkits.len();
+                return Err(refused(format!(
+                    " has {count} toolkits; at most {TOOLKITS_OF_PROVIDER_MAX} are allowed"
+                )));
             }
-            let slugs = toolkits
-                .into_iter()
-                .map(|slug| {
-                    ToolkitSlug::parse(&slug).ok_or_else(|| MappingError::Slug {
-                        category: category.clone(),
-                        name: name.clone(),
-                        slug,
-                    })
-                })
-                .collect::<Result<Vec<_>, _>>()?;
+            let slug = |slug: &String| {
+                ToolkitSlug::parse(slug).ok_or_else(|| refused(format!(": `{slug}` is not a toolkit slug")))
+            };
+            let slugs = toolkits.iter().map(slug).collect::<Result<Vec<_>, _>>()?;
             if toolkits_of.insert(key(&category, &name), slugs).is_some() {
-                return Err(MappingError::Twice { category, name });
+                return Err(refused(" is mapped twice; put all its toolkits into one row".to_owned()));
             }
         }
         Ok(Self { toolkits_of })
