@@ -39,7 +39,7 @@ pub struct UpstreamCache<U> {
     /// Cache shared with other replicas; `None` if sharing is off.
     pub(crate) shared: Option<SharedCache<U>>,
     /// Called when all entries of a credential expire.
-    on_expiry: Option<ExpiryHook<U>>,
+    on_expiry: ExpiryHook<U>,
     /// Next epoch or revision. Numbers are unique over all credentials, so that a credential whose state was evicted
     /// never gets an earlier number again.
     next_number: AtomicU64,
@@ -66,14 +66,8 @@ pub(crate) struct CredentialState {
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) stale_served: AtomicU64,
-    expiries: watch::Sender<ExpiryNotice>,
-}
-
-/// Notice that all entries of a credential were expired.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ExpiryNotice {
-    /// Cause of the expiry.
-    pub(crate) cause: ChangeCause,
+    /// The cause of the last expiry of all entries.
+    expiries: watch::Sender<ChangeCause>,
 }
 
 /// Statistics of one credential over all caches of one upstream.
@@ -111,17 +105,11 @@ impl Revision {
 }
 
 impl<U: Upstream> UpstreamCache<U> {
-    /// Creates an empty cache that is not shared.
-    #[must_use]
-    pub fn new(settings: CacheSettings, clock: Clock) -> Self {
-        Self::with_shared(settings, clock, None, None)
-    }
-
-    pub(super) fn with_shared(
+    pub(super) fn new(
         settings: CacheSettings,
         clock: Clock,
         shared: Option<SharedCache<U>>,
-        on_expiry: Option<ExpiryHook<U>>,
+        on_expiry: ExpiryHook<U>,
     ) -> Self {
         let by_credential =
             moka::sync::Cache::builder().max_capacity(CREDENTIALS_MAX).build_with_hasher(RandomState::new());
@@ -152,13 +140,11 @@ impl<U: Upstream> UpstreamCache<U> {
 
     /// Expires all entries of a credential on this replica only.
     pub(crate) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
-        if let Some(on_expiry) = &self.on_expiry {
-            on_expiry(credential);
-        }
+        (self.on_expiry)(credential);
         let credential_state = self.state_of(credential);
         credential_state.epoch.store(self.next_number(), Ordering::Release);
         credential_state.revision.fetch_max(self.next_number(), Ordering::AcqRel);
-        credential_state.expiries.send_replace(ExpiryNotice { cause });
+        credential_state.expiries.send_replace(cause);
     }
 
     /// Returns the earliest acceptable fetch time for a credential's values, on any replica.
@@ -180,8 +166,8 @@ impl<U: Upstream> UpstreamCache<U> {
         self.by_credential.iter().filter_map(partition).collect()
     }
 
-    /// Subscribes to expiries of all entries of a credential.
-    pub(crate) fn expiries(&self, credential: &Fingerprint<U>) -> watch::Receiver<ExpiryNotice> {
+    /// Subscribes to expiries of all entries of a credential: to their causes.
+    pub(crate) fn expiries(&self, credential: &Fingerprint<U>) -> watch::Receiver<ChangeCause> {
         self.state_of(credential).expiries.subscribe()
     }
 
@@ -269,7 +255,7 @@ impl<U: Upstream> UpstreamCache<U> {
                 hits: AtomicU64::new(0),
                 misses: AtomicU64::new(0),
                 stale_served: AtomicU64::new(0),
-                expiries: watch::Sender::new(ExpiryNotice { cause: ChangeCause::Refresh }),
+                expiries: watch::Sender::new(ChangeCause::Refresh),
             })
         })
     }

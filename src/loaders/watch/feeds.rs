@@ -29,7 +29,7 @@ use super::change::{AccountChange, ProviderChange, ViewedChange};
 use super::feed::{ChangeFeed, FeedPosition, SubscribeError, Subscriber};
 use super::poller::{PollResult, Poller};
 use super::providers::ProviderPoller;
-use crate::loaders::cache::upstream_cache::{ExpiryNotice, UpstreamCache};
+use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::WatchSettings;
 
@@ -232,7 +232,7 @@ impl<U: Upstream, E> Drop for PolledFeeds<U, E> {
 fn start<W: Poller>(
     poller: W,
     feeds: PolledFeeds<W::Upstream, W::Change>,
-    expiries: watch::Receiver<ExpiryNotice>,
+    expiries: watch::Receiver<ChangeCause>,
     clock: Clock,
     origin: SpanOrigin,
 ) {
@@ -243,7 +243,7 @@ fn start<W: Poller>(
 async fn poll_until_unused<W: Poller>(
     mut poller: W,
     mut feeds: PolledFeeds<W::Upstream, W::Change>,
-    mut expiries: watch::Receiver<ExpiryNotice>,
+    mut expiries: watch::Receiver<ChangeCause>,
     clock: Clock,
     origin: SpanOrigin,
 ) {
@@ -284,9 +284,9 @@ async fn poll_until_unused<W: Poller>(
 }
 
 /// Waits until all data of the credential is expired.
-async fn expired(expiries: &mut watch::Receiver<ExpiryNotice>) -> ChangeCause {
+async fn expired(expiries: &mut watch::Receiver<ChangeCause>) -> ChangeCause {
     match expiries.changed().await {
-        Ok(()) => expiries.borrow().cause,
+        Ok(()) => *expiries.borrow(),
         // The state of the credential was evicted from the bounded cache. The feed then polls by time only.
         Err(_) => std::future::pending().await,
     }

@@ -83,7 +83,7 @@ impl Bench {
             toolkits_stale_ms: 0,
             jitter_percent: 0,
         };
-        let upstream_cache = Arc::new(UpstreamCache::new(cache, clock));
+        let upstream_cache = UpstreamCache::sharing(cache, clock, None, |_| {});
         let credential = Credential::new(Tenant::A.composio_key()).unwrap();
         let stats = Arc::new(OperationStats::new(false, crate::world::distant_deadline()));
         let reader = Reader { credential, view: View::FULL, stats, is_prefetch: false };

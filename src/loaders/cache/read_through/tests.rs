@@ -76,7 +76,7 @@ impl TestCache {
             jitter_percent: 0,
         };
         let clock = Clock::starting_at("2026-11-21T12:00:00Z".parse().unwrap());
-        let upstream_cache = Arc::new(UpstreamCache::new(settings, clock));
+        let upstream_cache = UpstreamCache::sharing(settings, clock, None, |_| {});
         Self {
             cache: Arc::new(Cache::new(&upstream_cache, limit_bytes, "test_cache")),
             upstream_cache,

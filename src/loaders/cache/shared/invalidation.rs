@@ -45,7 +45,7 @@ impl<U: Upstream> UpstreamCache<U> {
         on_expiry: impl Fn(&Fingerprint<U>) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let shared = replicas.map(SharedCache::new);
-        let upstream_cache = Arc::new(Self::with_shared(settings, clock, shared, Some(Box::new(on_expiry))));
+        let upstream_cache = Arc::new(Self::new(settings, clock, shared, Box::new(on_expiry)));
         if let Some(SharedCache { replicas, wake, .. }) = &upstream_cache.shared {
             let (received, wake) = (replicas.subscribe(), Arc::clone(wake));
             let upstream_cache = Arc::downgrade(&upstream_cache);
