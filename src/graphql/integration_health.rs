@@ -15,6 +15,7 @@ use super::operation_context::operation;
 use super::preserialized::Preserialized;
 use super::providers::Provider;
 use crate::domain::filters::{AccountFilter, AccountOrder};
+use crate::domain::open_enum::OpenEnum as _;
 use crate::domain::page::PageArguments;
 use crate::domain::providers;
 use crate::loaders::cache::freshness::Cached;
@@ -41,7 +42,10 @@ impl IntegrationHealth {
     ) -> Option<Result<Vec<ProviderStatusCount>, FieldError>> {
         let listed = operation(ctx).providers().await;
         Some(listed.map(|Cached { value: list, .. }| {
-            let mut counts: BTreeMap<_, u64> = STATUSES.into_iter().map(|status| (status, 0)).collect();
+            // A status without integrations is reported as 0.
+            let statuses =
+                providers::ProviderStatus::KNOWN.iter().chain([&providers::ProviderStatus::UNKNOWN]);
+            let mut counts: BTreeMap<_, u64> = statuses.map(|status| (*status, 0)).collect();
             for listed in list.iter() {
                 *counts.entry(listed.provider.status.kind()).or_default() += 1;
             }
@@ -99,12 +103,3 @@ impl IntegrationHealth {
         Some(resolve_account_connection(ctx, Ok(Parent::Project), Ok(filter), page, order_by).await)
     }
 }
-
-/// All statuses, so that a status without integrations is reported as 0.
-const STATUSES: [providers::ProviderStatus; 5] = [
-    providers::ProviderStatus::Healthy,
-    providers::ProviderStatus::Degraded,
-    providers::ProviderStatus::NeedsReauth,
-    providers::ProviderStatus::Disconnected,
-    providers::ProviderStatus::Unknown,
-];
