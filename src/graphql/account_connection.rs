@@ -23,6 +23,7 @@ use crate::loaders::lists::multi_parent::AccountQuery;
 use crate::loaders::lists::parent::Parent;
 use crate::loaders::lists::slice::Slice;
 use crate::loaders::loader::{AccountsKey, CountKey};
+use crate::loaders::settings::ConnectionSettings;
 
 /// Returns the query for a connection's arguments. `selects` returns whether a field of `pageInfo` is selected: to know
 /// whether more accounts follow may cost another row, so that is only done if selected.
@@ -30,10 +31,11 @@ pub(super) fn account_query(
     filter: AccountFilter,
     order_by: Option<ConnectedAccountOrder>,
     page: PageArguments,
-    sizes: PageSizes,
+    connections: &ConnectionSettings,
     selects: impl Fn(&str) -> bool,
 ) -> Result<AccountQuery, BadInput> {
-    let mut page = page.check(sizes)?;
+    let ConnectionSettings { accounts_default, page_max, .. } = *connections;
+    let mut page = page.check(PageSizes { default: accounts_default, max: page_max })?;
     page.has_more_selected = match page.direction {
         Direction::Forward => selects("hasNextPage"),
         Direction::Backward => selects("hasPreviousPage"),
@@ -54,8 +56,7 @@ pub(super) async fn resolve_account_connection(
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
     let selects = |field: &str| selected.field("pageInfo").field(field).exists();
-    let query =
-        account_query(filter, order_by, page, operation.connection_settings().account_page_sizes(), selects)?;
+    let query = account_query(filter, order_by, page, operation.connection_settings(), selects)?;
     let by_status = selected.field("statusCounts").exists();
     let counted = CountQuery { filter: query.filter.clone(), order: query.order, by_status };
     let count = CountKey { parent: parent.clone(), query: counted };

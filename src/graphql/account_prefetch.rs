@@ -69,7 +69,7 @@ fn account_query_of(field: &SelectionField<'_>, operation: &OperationContext) ->
     let selects =
         |wanted: &str| page_info.iter().any(|info| info.selection_set().any(|inner| inner.name() == wanted));
     let filter = filter.unwrap_or_default().check().ok()?;
-    account_query(filter, order_by, page, operation.connection_settings().account_page_sizes(), selects).ok()
+    account_query(filter, order_by, page, operation.connection_settings(), selects).ok()
 }
 
 fn parse<T: InputType>(value: Value) -> Option<T> {

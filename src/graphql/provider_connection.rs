@@ -17,10 +17,11 @@ use super::providers::Provider;
 use crate::domain::filters;
 use crate::domain::global_id;
 use crate::domain::input::BadInput;
-use crate::domain::page::PageArguments;
+use crate::domain::page::{PageArguments, PageSizes};
 use crate::loaders::cache::freshness::{Cached, Freshness};
 use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::provider_page::{self, ProviderPage, ProviderQuery};
+use crate::loaders::settings::ConnectionSettings;
 
 /// Filters for integrations. An omitted or null list matches everything; an empty list matches nothing.
 #[derive(InputObject, Default)]
@@ -78,7 +79,8 @@ pub(super) async fn connect(
     order: Option<ProviderOrder>,
 ) -> Result<Preserialized<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
-    let page = arguments.check(operation.connection_settings().provider_page_sizes())?;
+    let ConnectionSettings { providers_default, page_max, .. } = *operation.connection_settings();
+    let page = arguments.check(PageSizes { default: providers_default, max: page_max })?;
     let query = provider_query(filter.unwrap_or_default(), order)?;
     account_prefetch::start(ctx, &query, &page);
     let Cached { value: list, freshness } = operation.providers().await?;

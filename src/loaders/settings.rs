@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::domain::page::PageSizes;
 use crate::domain::settings::{GIB, Ranges};
 
 /// `[cache]`
@@ -61,26 +60,6 @@ impl CacheSettings {
     /// Returns the lifetime of a page of accounts.
     pub(crate) fn accounts_ttl(&self) -> Duration {
         Duration::from_millis(self.accounts_ttl_ms)
-    }
-
-    /// Returns the lifetime of a toolkit.
-    pub(crate) fn toolkits_ttl(&self) -> Duration {
-        Duration::from_millis(self.toolkits_ttl_ms)
-    }
-
-    /// Returns the time after expiry during which a stale toolkit is served.
-    pub(crate) fn toolkits_stale(&self) -> Duration {
-        Duration::from_millis(self.toolkits_stale_ms)
-    }
-
-    /// Returns the time after expiry during which a stale value is served while it is refreshed.
-    pub(crate) fn stale_while_revalidate(&self) -> Duration {
-        Duration::from_millis(self.stale_while_revalidate_ms)
-    }
-
-    /// Returns the time after expiry during which a stale value is served if it cannot be refreshed.
-    pub(crate) fn stale_if_error(&self) -> Duration {
-        Duration::from_millis(self.stale_if_error_ms.max(self.stale_while_revalidate_ms))
     }
 }
 
@@ -155,16 +134,6 @@ impl ConnectionSettings {
         ("ids_max", 1..=2_000),
         ("toolkit_providers_max", 1..=10_000),
     ];
-
-    /// Returns the page sizes of provider connections.
-    pub(crate) fn provider_page_sizes(&self) -> PageSizes {
-        PageSizes { default: self.providers_default, max: self.page_max }
-    }
-
-    /// Returns the page sizes of account connections.
-    pub(crate) fn account_page_sizes(&self) -> PageSizes {
-        PageSizes { default: self.accounts_default, max: self.page_max }
-    }
 }
 
 /// `[subscriptions]`: limits of subscriptions and of polling for changes.
@@ -190,11 +159,6 @@ impl WatchSettings {
         ("linger_ms", 0..=3_600_000),
         ("walk_pages_max", 1..=1_000),
     ];
-
-    /// Returns the time for which polling continues after the last subscriber has left.
-    pub(crate) fn linger(&self) -> Duration {
-        Duration::from_millis(self.linger_ms)
-    }
 }
 
 /// `[lists]`: limits of reads of upstream lists.

@@ -89,7 +89,7 @@ impl Toolkits {
     #[must_use]
     pub fn new(client: AccountsClient, upstream_cache: &Arc<UpstreamCache<Composio>>) -> Self {
         let settings = &upstream_cache.settings;
-        let (ttl, stale) = (settings.toolkits_ttl(), settings.toolkits_stale());
+        let [ttl, stale] = [settings.toolkits_ttl_ms, settings.toolkits_stale_ms].map(Duration::from_millis);
         let rules =
             EntryRules { stale_while_revalidate: stale, stale_if_error: stale, is_reference_data: true };
         let cache = Cache::with_rules(upstream_cache, settings.shares().toolkits, "toolkit", rules);

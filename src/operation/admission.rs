@@ -93,7 +93,8 @@ impl Admission {
     pub(crate) async fn acquire(&self, cost: OperationCost) -> Result<OperationPermit, GraphqlError> {
         let is_small = cost.complexity <= SMALL_MAX_COMPLEXITY;
         let lane = if is_small { &self.small } else { &self.large };
-        match tokio::time::timeout(self.limits.wait(), lane.acquire(cost.complexity)).await {
+        let wait = Duration::from_millis(self.limits.wait_ms);
+        match tokio::time::timeout(wait, lane.acquire(cost.complexity)).await {
             Ok(permit) => {
                 // Large operations yield once. An operation that finds its data cached never yields. Without this,
                 // large operations would use the processor one after the other and delay small ones, although they
@@ -118,7 +119,7 @@ impl Admission {
 
     /// Returns the limit on the duration of an operation.
     pub(super) fn operation_timeout(&self) -> Duration {
-        self.limits.operation_timeout()
+        Duration::from_millis(self.limits.operation_timeout_ms)
     }
 
     /// Runs an operation with a time limit.

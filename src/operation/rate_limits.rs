@@ -142,7 +142,7 @@ impl RateLimiter {
             self.by_token.get(&*caller.name).map_or(role_limits, |token_limits| token_limits.or(role_limits));
         limits.has_limit().then(|| CallerLimits {
             limits,
-            window: self.settings.window(),
+            window: Duration::from_millis(self.settings.window_ms),
             usage: self.callers.get_with(caller.key(), Arc::default),
             refusals: Arc::clone(&self.refusals),
             is_admin,

@@ -1,7 +1,6 @@
 //! Settings of operations: limits on their size, and documents that clients refer to by a hash or an id.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use crate::domain::settings::{GIB, Ranges};
 use serde::Deserialize;
@@ -50,16 +49,6 @@ impl LimitSettings {
         ("complexity_at_once", 1_000..=4_000_000_000),
         ("wait_ms", 0..=600_000),
     ];
-
-    /// Returns the timeout of an operation.
-    pub(crate) fn operation_timeout(&self) -> Duration {
-        Duration::from_millis(self.operation_timeout_ms)
-    }
-
-    /// Returns the maximum time that an operation waits before its execution.
-    pub(crate) fn wait(&self) -> Duration {
-        Duration::from_millis(self.wait_ms)
-    }
 }
 
 /// `[documents]`: documents that clients refer to by a hash or an id instead of sending them.

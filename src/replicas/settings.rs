@@ -43,9 +43,4 @@ impl ReplicaSettings {
     pub(crate) fn lease_ttl(&self) -> Duration {
         Duration::from_millis(self.claim_ms)
     }
-
-    /// Returns the longest wait for the result of another replica.
-    pub(crate) fn result_wait(&self) -> Duration {
-        Duration::from_millis(self.wait_ms)
-    }
 }

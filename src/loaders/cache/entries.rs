@@ -62,11 +62,9 @@ pub(crate) struct EntryRules {
 impl EntryRules {
     /// Returns the rules of an upstream's objects.
     pub(crate) fn of(settings: &CacheSettings) -> Self {
-        Self {
-            stale_while_revalidate: settings.stale_while_revalidate(),
-            stale_if_error: settings.stale_if_error(),
-            is_reference_data: false,
-        }
+        let stale_while_revalidate = Duration::from_millis(settings.stale_while_revalidate_ms);
+        let stale_if_error = Duration::from_millis(settings.stale_if_error_ms).max(stale_while_revalidate);
+        Self { stale_while_revalidate, stale_if_error, is_reference_data: false }
     }
 }
 

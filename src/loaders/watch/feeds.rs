@@ -247,7 +247,7 @@ async fn poll_until_unused<W: Poller>(
     clock: Clock,
     origin: SpanOrigin,
 ) {
-    let linger = feeds.owner.settings.linger();
+    let linger = Duration::from_millis(feeds.owner.settings.linger_ms);
     let mut cause = ChangeCause::Poll;
     while !feeds.remove_unused(linger) {
         expiries.mark_unchanged();

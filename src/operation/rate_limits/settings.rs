@@ -1,7 +1,5 @@
 //! Settings of the limits over time.
 
-use std::time::Duration;
-
 use serde::Deserialize;
 
 use crate::domain::settings::Ranges;
@@ -35,10 +33,6 @@ pub struct RateLimits {
 impl RateLimitSettings {
     /// Allowed ranges.
     pub(crate) const RANGES: Ranges = &[("window_ms", 1_000..=86_400_000), ("callers_max", 1..=10_000_000)];
-
-    pub(super) fn window(&self) -> Duration {
-        Duration::from_millis(self.window_ms)
-    }
 }
 
 impl RateLimits {

@@ -215,7 +215,7 @@ impl<U: Upstream> SharedRead<'_, U> {
         V: DeserializeOwned,
     {
         let settings = self.replicas.settings();
-        let give_up_at = Instant::now() + settings.result_wait();
+        let give_up_at = Instant::now() + Duration::from_millis(settings.wait_ms);
         // Consecutive commands share one command's timeout, which bounds the delay by a slow store.
         let mut command_deadline = Instant::now() + settings.timeout() + SLACK;
         let (mut pause, mut waited_for, mut is_first, mut attempts) = (STEP, None, true, 0);
