@@ -30,12 +30,6 @@ impl MemberId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
-
-    /// Returns a list for filters with this id only.
-    #[must_use]
-    pub fn filter_values(&self) -> FilterValues {
-        FilterValues::checked(self.as_str())
-    }
 }
 
 /// An invalid member id. The message does not repeat it, because it came from a caller.

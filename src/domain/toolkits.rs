@@ -157,11 +157,6 @@ impl ToolkitMapping {
     pub(crate) fn toolkits_of(&self, provider: &Provider) -> &[ToolkitSlug] {
         self.toolkits_of.get(&key(provider.category.raw(), &provider.name)).map_or(&[], Vec::as_slice)
     }
-
-    /// Whether a toolkit is mapped to a provider.
-    pub(crate) fn maps_to(&self, slug: &ToolkitSlug, provider: &Provider) -> bool {
-        self.toolkits_of(provider).contains(slug)
-    }
 }
 
 fn key(category: &str, name: &str) -> (String, String) {

@@ -53,8 +53,11 @@ impl View {
     pub fn narrow(&self, mut filter: AccountFilter) -> AccountFilter {
         if let Some(member) = self.member() {
             let is_requested = filter.user_ids.as_ref().is_none_or(|users| users.contains(member.as_str()));
-            filter.user_ids =
-                Some(if is_requested { member.filter_values() } else { FilterValues::default() });
+            filter.user_ids = Some(if is_requested {
+                FilterValues::checked(member.as_str())
+            } else {
+                FilterValues::default()
+            });
         }
         filter
     }

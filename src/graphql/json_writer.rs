@@ -69,9 +69,9 @@ impl JsonWriter {
     }
 
     /// Appends an enum value by its name in the schema.
-    pub(super) fn enum_value(&mut self, value: impl EnumType) {
-        let item = value_of(value);
-        self.quoted(item.as_bytes());
+    pub(super) fn enum_value<E: EnumType>(&mut self, value: E) {
+        let item = E::items().iter().find(|item| item.value == value);
+        self.quoted(item.map_or("", |item| item.name).as_bytes());
     }
 
     /// Appends a timestamp as the scalar `DateTime`.
@@ -134,10 +134,6 @@ impl JsonWriter {
     pub(super) fn into_value(self) -> Value {
         Value::Binary(self.text.into())
     }
-}
-
-fn value_of<E: EnumType>(value: E) -> &'static str {
-    E::items().iter().find(|item| item.value == value).map_or("", |item| item.name)
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     }
     let operation = operation(ctx);
     let Cached { value: list, freshness } = operation.providers().await?;
-    let matching = list.iter().filter(|listed| operation.mapping().maps_to(slug, &listed.provider));
+    let matching =
+        list.iter().filter(|listed| operation.mapping().toolkits_of(&listed.provider).contains(slug));
     let evaluator = &operation.loader().evaluator;
     let providers: Vec<_> =
         matching.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();

@@ -71,7 +71,7 @@ fn start_link(sandbox: &Sandbox, headers: &HeaderMap, body: &Bytes) -> Result<Re
         return Err(refused(sandbox, StatusCode::BAD_REQUEST, "Auth config is disabled"));
     }
     let alias = link_body.alias.filter(|alias| !alias.is_empty());
-    let serial = sandbox.next_link();
+    let serial = sandbox.inner.links.next_number();
     let id = format!("ca_link{serial:08}");
     let mut account = Account::new(&id, toolkit, &link_body.user_id, sandbox.now());
     account.status = "INITIATED";
@@ -249,11 +249,6 @@ fn has_alias(account: &Account, toolkit: &str, user_id: &str, alias: Option<&str
 }
 
 impl Sandbox {
-    /// Returns the number of the next link.
-    fn next_link(&self) -> u64 {
-        self.inner.links.next_number()
-    }
-
     /// Changes one account, if it still exists.
     pub(super) fn change_account(&self, tenant: Tenant, id: &str, change: impl FnOnce(&mut Account)) -> bool {
         let accounts = &self.inner.tenants.of(tenant).accounts;

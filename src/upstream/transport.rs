@@ -237,7 +237,7 @@ impl Transport {
         if let Some(refusal) = limiter.refusal(&key) {
             return Err(refusal);
         }
-        self.send(upstream_request, decode).await.inspect_err(|error| limiter.on_failed(key, error))
+        self.send(upstream_request, decode).await.inspect_err(|error| limiter.refusals.put(key, error))
     }
 
     /// Sends a request, repeats it if the failure allows that, and decodes the response with `decode`, all before the

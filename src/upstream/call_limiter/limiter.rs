@@ -42,7 +42,7 @@ pub(in crate::upstream) struct CallLimiter {
     pub(super) concurrency: CredentialConcurrency,
     /// The retry budget of the credential.
     pub(in crate::upstream) budget: TpsBudget,
-    pub(super) refusals: Refusals,
+    pub(in crate::upstream) refusals: Refusals,
     /// Part of the keys of this credential's refusals.
     pub(super) refusal_generation: AtomicU64,
     pub(super) state: Mutex<LimiterState>,
@@ -124,11 +124,6 @@ impl CallLimiter {
     /// Returns the upstream's refusal of the same request moments ago.
     pub(in crate::upstream) fn refusal(&self, key: &RefusalKey) -> Option<UpstreamError> {
         self.refusals.get(key).inspect(|_| self.counters.on_held(HoldReason::RefusedRequest))
-    }
-
-    /// Records the failure of a request, after its retries.
-    pub(in crate::upstream) fn on_failed(&self, key: RefusalKey, error: &UpstreamError) {
-        self.refusals.put(key, error);
     }
 
     fn check(&self, state: &LimiterState, now: Instant, purpose: Purpose) -> Result<(), UpstreamError> {
