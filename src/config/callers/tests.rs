@@ -1,20 +1,16 @@
-use std::fmt::Write as _;
-
 use secrecy::ExposeSecret;
 
 use super::super::tests::{
     CANARY, TempFile, config_from, environment, only_problem, problem_lines, variables,
 };
 use super::super::{ConfigSources, schema::SettingsSchema};
+use crate::domain::hex::hex;
 use crate::domain::role::Role;
 use crate::http::caller::settings::AuthMode;
 
 /// An entry of `[[auth.tokens]]`, with a hash of its own.
 fn token(name: &str, more: &str) -> String {
-    let hash: String = name.bytes().fold(String::new(), |mut hash, byte| {
-        let _ = write!(hash, "{byte:02x}");
-        hash
-    });
+    let hash = hex(name.as_bytes());
     format!("[[auth.tokens]]\nname = \"{name}\"\nsha256 = \"{hash:0<64}\"\n{more}\n")
 }
 

@@ -361,11 +361,3 @@ fn a_larger_plan_applies_from_its_first_response() {
     timeline.call(&leadlex(1_000, 902));
     assert_eq!(timeline.remaining(), Some(902));
 }
-
-#[test]
-fn unknown_settings_are_refused() {
-    let read = |text: &str| toml::from_str::<QuotaSettings>(text);
-    let settings = read("per_day = 100\nper_minute = 10\nreserve_percent = 20").unwrap();
-    assert_eq!((settings.per_day, settings.per_minute, settings.reserve_percent), (100, 10, 20));
-    assert!(read("per_day = 100\nper_minute = 10\nreserve_percent = 20\nper_hour = 1").is_err());
-}

@@ -60,12 +60,11 @@ async fn page() -> Page {
     Page {
         items: read.items,
         rows_received: read.rows_received,
-        rows_filtered_out: 0,
         next_cursor: read.next_cursor.map(Into::into),
         has_unreadable_cursor: read.has_unreadable_cursor,
-        lacks_users: false,
         total_items: read.total_items,
         problems: read.problems.reports(),
+        ..Page::default()
     }
 }
 
