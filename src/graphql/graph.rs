@@ -7,8 +7,7 @@ use async_graphql::{Request, Response};
 use futures_util::StreamExt as _;
 
 use super::federation::{self, FederationSettings};
-use super::graph_parts::{GraphParts, LazyText};
-use super::operation_context::OperationContext;
+use super::operation_context::{GraphParts, LazyText, OperationContext};
 use super::schema::{GraphSchema, schema};
 use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};

@@ -24,7 +24,6 @@ mod federation_directives;
 mod freshness;
 mod gateway_queries;
 pub mod graph;
-mod graph_parts;
 mod health;
 mod integration_health;
 pub(crate) mod json_writer;

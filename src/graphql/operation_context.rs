@@ -1,6 +1,6 @@
 //! The context of one operation, which its resolvers read.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use async_graphql::Context;
 use async_graphql::dataloader::{DataLoader, Loader};
@@ -8,18 +8,18 @@ use std::convert::Infallible;
 use std::hash::Hash;
 
 use super::errors::FieldError;
-use super::graph_parts::GraphParts;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::actions::Action;
 use crate::domain::caller::Caller;
 use crate::domain::input::{BadInput, BadInputReason};
 use crate::domain::toolkits::{ToolkitDetails, ToolkitMapping, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
-use crate::loaders::actions::ActionContext;
 use crate::loaders::actions::outcome::{ActionError, ActionResult};
 use crate::loaders::actions::request::ActionRequest;
+use crate::loaders::actions::{AccountActions, ActionContext};
 use crate::loaders::batch_scheduler::BatchScheduler;
 use crate::loaders::cache::freshness::Cached;
+use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::counts::Counts;
 use crate::loaders::lists::providers::ProviderList;
 use crate::loaders::lists::slice::Slice;
@@ -28,7 +28,22 @@ use crate::loaders::loader::{
 };
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::stats::OperationStats;
+use crate::loaders::watch::feeds::ChangeFeeds;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
+
+/// Shared state that the resolvers of all operations read.
+pub(super) struct GraphParts {
+    pub(super) sources: Arc<DataSources>,
+    pub(super) mapping: ToolkitMapping,
+    pub(super) change_feeds: Arc<ChangeFeeds>,
+    pub(super) connections: ConnectionSettings,
+    pub(super) actions: AccountActions,
+    /// The schema as a subgraph of Apollo Federation.
+    pub(super) federation_schema: LazyText,
+}
+
+/// A text that is printed on first use.
+pub(super) type LazyText = LazyLock<String, Box<dyn FnOnce() -> String + Send>>;
 
 /// Context of one operation: its loader, and the shared parts of the graph.
 pub(super) struct OperationContext {

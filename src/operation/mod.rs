@@ -13,8 +13,8 @@
 //!    written ([`response_body`]).
 //!
 //! [`subscription`] repeats steps 5 to 7 for every event. Nothing here depends on HTTP: [`OperationResponse`] describes
-//! the result, and the transport chooses a status. [`response_origin`] and [`trace_attributes`] supply data for the
-//! request log, metrics and traces.
+//! the result, and the transport chooses a status. [`trace_attributes`] and the origin of a response supply data for
+//! the request log, metrics and traces.
 
 mod admission;
 mod bounds;
@@ -36,7 +36,6 @@ pub mod request;
 mod response;
 mod response_body;
 mod response_cache;
-mod response_origin;
 pub mod settings;
 mod source_text;
 pub mod subscription;

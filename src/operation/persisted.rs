@@ -11,7 +11,6 @@
 //!
 //! Entry point: [`PersistedDocuments::resolve`].
 
-mod document_hash;
 pub mod trusted;
 
 use std::sync::Arc;
@@ -20,14 +19,13 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
-use self::document_hash::{Hash, read_hex};
-use self::trusted::TrustedDocuments;
+use self::trusted::{Hash, TrustedDocuments};
 use super::codes::Code;
 use super::errors::GraphqlError;
 use super::request::OperationRequest;
 use super::settings::{DocumentMode, DocumentSettings};
 use crate::domain::caller::{Tenant, TenantFingerprints};
-use crate::domain::hex::hex;
+use crate::domain::hex::{hex, read_hex};
 
 /// The prefix of a document id that is a hash.
 const HASH_PREFIX: &str = "sha256:";

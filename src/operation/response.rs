@@ -14,9 +14,8 @@ use super::codes::Code;
 use super::errors::{GraphqlError, masked_and_merged};
 use super::rate_limits::{CallerLimits, RateLimitStatus, RateLimited};
 use super::response_body::{ResponseExtensions, write_body};
-use super::response_origin::ResponseOrigin;
 use crate::domain::error_behavior::ErrorBehavior;
-use crate::telemetry::requests::{self, CountedOperation, RequestRecord, ResponseSource, Transport};
+use crate::telemetry::requests::{self, Cost, CountedOperation, RequestRecord, ResponseSource, Transport};
 
 /// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +156,27 @@ impl OperationResponse {
         let origin = ResponseOrigin { code, ..ResponseOrigin::default() };
         let tag = EntityTag::default();
         Self { body, outcome, read_at: None, rate_limit: None, tag, origin, is_late: false }
+    }
+}
+
+/// The origin of a response, for the request log and metrics: executed, joined or cached, and at which cost. None of it
+/// is part of the response's text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ResponseOrigin {
+    /// `None` if the request was refused before its operation was known.
+    pub(super) operation: Option<Arc<CountedOperation>>,
+    /// The code of the first error.
+    pub(super) code: Option<&'static str>,
+    /// `None` if nothing was executed.
+    pub(super) source: Option<ResponseSource>,
+    pub(super) cost: Cost,
+}
+
+impl ResponseOrigin {
+    /// Returns the origin of a cached or joined copy of the response. It has no cost: only the executed request has.
+    pub(super) fn for_copy(&self, source: ResponseSource) -> Self {
+        let source = self.source.map(|_| source);
+        Self { operation: self.operation.clone(), code: self.code, source, cost: Cost::default() }
     }
 }
 

@@ -15,9 +15,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::document_hash::Hash;
-
 const APOLLO_FORMAT: &str = "apollo-persisted-query-manifest";
+
+/// A document's SHA-256.
+pub(super) type Hash = [u8; 32];
 
 /// The documents, by id and by hash.
 #[derive(Debug, Clone, Default)]
