@@ -43,7 +43,7 @@ impl DataSources {
     #[must_use]
     pub fn revision(&self, tenant: &Tenant, dependencies: Dependencies) -> Revision {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
-        let (providers, accounts) = (self.providers.upstream_cache(), self.lists.upstream_cache());
+        let (providers, accounts) = (&self.providers.upstream_cache, &self.lists.upstream_cache);
         let (leadlex, leadlex_epoch) =
             leadlex.map_or((0, 0), |leadlex| providers.revision(&leadlex, dependencies.leadlex));
         let (composio, composio_epoch) =
@@ -54,8 +54,8 @@ impl DataSources {
     /// Returns all cached data and the status of a tenant's upstreams as text, for tests that search it for secrets.
     pub(crate) fn dump(&self, tenant: &Tenant) -> String {
         let Self { providers, lists, accounts_by_id, toolkits, health: _, batch_sizes: _ } = self;
-        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client().transport.status(key));
-        let composio = tenant.composio.as_ref().map(|key| lists.client().transport.status(key));
+        let leadlex = tenant.leadlex.as_ref().map(|key| providers.client.transport.status(key));
+        let composio = tenant.composio.as_ref().map(|key| lists.fetcher.client.transport.status(key));
         let accounts = format!("{}{}{}", lists.dump(), accounts_by_id.dump(), toolkits.dump());
         format!("{}{accounts}{leadlex:?}{composio:?}", providers.dump())
     }
@@ -63,43 +63,40 @@ impl DataSources {
     /// Returns the number of calls by outcome: to LeadLex, then to Composio.
     #[must_use]
     pub fn calls(&self) -> [CallCounts; 2] {
-        [self.providers.client().transport.counts(), self.lists.client().transport.counts()]
+        [self.providers.client.transport.counts(), self.lists.fetcher.client.transport.counts()]
     }
 
     /// Waits up to `at_most` until the other replicas have received all invalidations of this one.
     pub async fn flush(&self, at_most: Duration) {
-        tokio::join!(
-            self.providers.upstream_cache().flush(at_most),
-            self.lists.upstream_cache().flush(at_most)
-        );
+        tokio::join!(self.providers.upstream_cache.flush(at_most), self.lists.upstream_cache.flush(at_most));
     }
 
     /// Expires all data of a tenant, and with it the tenant's cached responses.
     pub fn expire(&self, tenant: &Tenant) {
         if let Some(leadlex) = &tenant.leadlex {
-            self.providers.upstream_cache().expire(&leadlex.fingerprint(), ChangeCause::Refresh);
+            self.providers.upstream_cache.expire(&leadlex.fingerprint(), ChangeCause::Refresh);
         }
         if let Some(composio) = &tenant.composio {
-            self.lists.upstream_cache().expire(&composio.fingerprint(), ChangeCause::Refresh);
+            self.lists.upstream_cache.expire(&composio.fingerprint(), ChangeCause::Refresh);
         }
     }
 
     /// Expires a tenant's cached accounts on all replicas, because some have changed.
     pub fn accounts_changed(&self, tenant: &Tenant, cause: ChangeCause) {
         if let Some(composio) = &tenant.composio {
-            self.lists.upstream_cache().expire(&composio.fingerprint(), cause);
+            self.lists.upstream_cache.expire(&composio.fingerprint(), cause);
         }
     }
 
     /// Adds the metrics of the caches and of the upstream calls to a reading.
     pub fn read_metrics(&self, readings: &mut Readings) {
         let Self { providers, lists, accounts_by_id, toolkits, health: _, batch_sizes } = self;
-        providers.client().transport.read_metrics(readings);
-        lists.client().transport.read_metrics(readings);
-        providers.upstream_cache().reads.read(UpstreamName::Leadlex, readings);
-        lists.upstream_cache().reads.read(UpstreamName::Composio, readings);
+        providers.client.transport.read_metrics(readings);
+        lists.fetcher.client.transport.read_metrics(readings);
+        providers.upstream_cache.reads.read(UpstreamName::Leadlex, readings);
+        lists.upstream_cache.reads.read(UpstreamName::Composio, readings);
         batch_sizes.read(readings);
-        let shares = lists.upstream_cache().settings.shares();
+        let shares = lists.upstream_cache.settings.shares();
         let [pages, totals, reverse_pages] = lists.weights_bytes();
         let [listed, last_known] = providers.weights_bytes();
         for (cache, weight, limit) in [

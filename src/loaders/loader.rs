@@ -59,7 +59,7 @@ pub fn loader(
 ) -> DataLoader<OperationLoader> {
     let evaluator = Arc::new(HealthEvaluator::new(
         sources.health,
-        sources.lists.upstream_cache().clock,
+        sources.lists.upstream_cache.clock,
         Arc::clone(&stats),
     ));
     let loader =

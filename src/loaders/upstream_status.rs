@@ -36,16 +36,16 @@ impl OperationLoader {
         [
             UpstreamOverview {
                 name: UpstreamName::Leadlex,
-                status: leadlex.map(|credential| providers.client().transport.status(credential)),
+                status: leadlex.map(|credential| providers.client.transport.status(credential)),
                 cache: leadlex
-                    .map(|credential| providers.upstream_cache().statistics(&credential.fingerprint()))
+                    .map(|credential| providers.upstream_cache.statistics(&credential.fingerprint()))
                     .unwrap_or_default(),
             },
             UpstreamOverview {
                 name: UpstreamName::Composio,
-                status: composio.map(|credential| lists.client().transport.status(credential)),
+                status: composio.map(|credential| lists.fetcher.client.transport.status(credential)),
                 cache: composio
-                    .map(|credential| lists.upstream_cache().statistics(&credential.fingerprint()))
+                    .map(|credential| lists.upstream_cache.statistics(&credential.fingerprint()))
                     .unwrap_or_default(),
             },
         ]
@@ -60,9 +60,9 @@ impl OperationLoader {
         let providers = async {
             let credential = self.tenant.leadlex.as_ref().filter(|_| is_selected(UpstreamName::Leadlex))?;
             let providers = &self.sources.providers;
-            let wait = providers.client().transport.refresh_wait(credential);
+            let wait = providers.client.transport.refresh_wait(credential);
             if wait.is_none() {
-                providers.upstream_cache().expire(&credential.fingerprint(), ChangeCause::Refresh);
+                providers.upstream_cache.expire(&credential.fingerprint(), ChangeCause::Refresh);
                 // The upstream's status reports whether the read succeeded.
                 drop(providers.list(credential, StalePolicy::AllowStale, &self.stats).await);
             }
@@ -71,9 +71,9 @@ impl OperationLoader {
         let accounts = async {
             let reader = self.reader().filter(|_| is_selected(UpstreamName::Composio))?;
             let lists = &self.sources.lists;
-            let wait = lists.client().transport.refresh_wait(&reader.credential);
+            let wait = lists.fetcher.client.transport.refresh_wait(&reader.credential);
             if wait.is_none() {
-                lists.upstream_cache().expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
+                lists.upstream_cache.expire(&reader.credential.fingerprint(), ChangeCause::Refresh);
                 let newest = Scan::new(reader, AccountFilter::default(), AccountOrder::NEWEST_FIRST);
                 drop(lists.page(&newest, None, StalePolicy::AllowStale).await);
             }
@@ -81,7 +81,7 @@ impl OperationLoader {
         };
         let (providers, accounts): (Option<Duration>, Option<Duration>) = tokio::join!(providers, accounts);
         let wait = providers.max(accounts)?;
-        let clock = self.sources.lists.upstream_cache().clock;
+        let clock = self.sources.lists.upstream_cache.clock;
         Some(clock.at(clock.instant_now() + wait))
     }
 }

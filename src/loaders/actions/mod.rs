@@ -245,7 +245,7 @@ impl Write<'_> {
                 return Err(error.with_account(id).into());
             }
         }
-        let (client, credential) = (self.context.sources.lists.client(), &self.reader.credential);
+        let (client, credential) = (&self.context.sources.lists.fetcher.client, &self.reader.credential);
         let (mut revoked_tokens, started_at) = (None, Instant::now());
         let written = match &self.request {
             ActionRequest::SetEnabled { enabled, .. } => client.set_enabled(credential, id, *enabled).await,
@@ -300,7 +300,7 @@ impl Write<'_> {
             alias: options.alias.as_deref().map(Into::into),
             callback_url: options.callback_url.as_deref().map(Into::into),
         };
-        let (client, started_at) = (self.context.sources.lists.client(), Instant::now());
+        let (client, started_at) = (&self.context.sources.lists.fetcher.client, Instant::now());
         let started = client.create_connect_link(&self.reader.credential, &link).await;
         self.record_write(started_at, &started).await;
         match started {
@@ -353,7 +353,7 @@ impl Write<'_> {
     async fn expire(&self) {
         let sources = &self.context.sources;
         sources.accounts_changed(&self.context.caller.tenant, ChangeCause::Mutation);
-        sources.lists.upstream_cache().flush(FLUSH_TIMEOUT).await;
+        sources.lists.upstream_cache.flush(FLUSH_TIMEOUT).await;
     }
 }
 

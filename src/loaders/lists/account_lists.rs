@@ -45,10 +45,11 @@ const REVERSE_PAGE_TTL: Duration = Duration::from_secs(3_600);
 
 /// The account lists of all credentials.
 pub struct AccountLists {
-    fetcher: PageFetcher,
-    settings: ListSettings,
-    ids: Option<IdKey>,
-    upstream_cache: Arc<UpstreamCache<Composio>>,
+    pub(crate) fetcher: PageFetcher,
+    pub(crate) settings: ListSettings,
+    /// The configured key of cursors.
+    pub(crate) ids: Option<IdKey>,
+    pub(crate) upstream_cache: Arc<UpstreamCache<Composio>>,
     pages: Cache<PageKey, Arc<Page>>,
     totals: Cache<Arc<ScanKey>, ListTotal>,
     /// The cursor of the preceding page, by page. Upstream cursors only lead forward.
@@ -66,7 +67,7 @@ impl AccountLists {
     ) -> Self {
         let shares = upstream_cache.settings.shares();
         Self {
-            fetcher: PageFetcher::new(client, upstream_cache.clock),
+            fetcher: PageFetcher::new(client, &upstream_cache),
             ids,
             pages: Cache::new(&upstream_cache, shares.pages, "page")
                 .with_variant(settings.page_rows.to_string()),
@@ -100,14 +101,6 @@ impl AccountLists {
         ]
     }
 
-    pub(crate) fn upstream_cache(&self) -> &Arc<UpstreamCache<Composio>> {
-        &self.upstream_cache
-    }
-
-    pub(crate) fn client(&self) -> &AccountsClient {
-        &self.fetcher.client
-    }
-
     /// Whether Composio's last response to a credential named no users.
     pub(crate) fn are_users_hidden(&self, credential: &Fingerprint<Composio>) -> bool {
         self.fetcher.ownership.are_users_hidden(credential)
@@ -125,18 +118,9 @@ impl AccountLists {
         hides
     }
 
-    pub(crate) fn settings(&self) -> &ListSettings {
-        &self.settings
-    }
-
     /// Returns the key that signs the cursors of a scan.
     pub(crate) fn id_key(&self, scan: &Scan) -> IdKey {
         scan.id_key(self.ids.as_ref())
-    }
-
-    /// Returns the configured key of cursors.
-    pub(crate) fn ids(&self) -> Option<&IdKey> {
-        self.ids.as_ref()
     }
 
     /// Returns one page of a scan, from the cache or the upstream.
@@ -147,14 +131,13 @@ impl AccountLists {
         stale_policy: StalePolicy,
     ) -> Result<Cached<Arc<Page>>, UpstreamError> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-        let (fetcher, limit, ttl) =
-            (self.fetcher.clone(), self.settings.page_rows, self.upstream_cache.settings.accounts_ttl());
+        let (fetcher, limit) = (self.fetcher.clone(), self.settings.page_rows);
         let (fetched, at) = (scan.clone(), cursor.clone());
         let fetch = move |purpose| {
             let (fetcher, scan, at) = (fetcher.clone(), fetched.clone(), at.clone());
             async move {
                 let page = fetcher.fetch(&scan, at.as_deref(), limit, purpose).await?;
-                Ok((Arc::new(page), fetcher.client.transport.fresh_for(&scan.reader.credential, ttl)))
+                Ok((Arc::new(page), fetcher.fresh_for(&scan.reader.credential)))
             }
         };
         let started_at = Instant::now();
@@ -187,20 +170,17 @@ impl AccountLists {
     ) -> Result<Cached<Arc<Page>>, UpstreamError> {
         let limit = self.settings.page_rows;
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-        let fresh_for = || {
-            let ttl = self.upstream_cache.settings.accounts_ttl();
-            self.client().transport.fresh_for(&scan.reader.credential, ttl)
-        };
         let fetch = async {
             let page = self.fetcher.fetch(scan, cursor.as_deref(), limit, Purpose::Needed).await?;
-            Ok((Arc::new(page), fresh_for()))
+            Ok((Arc::new(page), self.fetcher.fresh_for(&scan.reader.credential)))
         };
         let (started_at, began) = (Instant::now(), self.pages.entries.begin(&key));
         let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
         let read = self.pages.read_since(key.clone(), since, fetch);
         let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched_at)| {
             scan.reader.record_problems(|| PartKey::new("page", &key), &page.problems);
-            self.pages.entries.store(key, page, began.with_fetch_time(fetched_at), fresh_for())
+            let fresh_for = self.fetcher.fresh_for(&scan.reader.credential);
+            self.pages.entries.store(key, page, began.with_fetch_time(fetched_at), fresh_for)
         });
         stats.record_read(
             upstream,
@@ -234,13 +214,8 @@ impl AccountLists {
             }
             Some(since) => {
                 let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
-                let ttl = self.upstream_cache.settings.accounts_ttl();
-                let fetch = async {
-                    Ok((
-                        Arc::new(fetch.await?),
-                        self.client().transport.fresh_for(&scan.reader.credential, ttl),
-                    ))
-                };
+                let fetch =
+                    async { Ok((Arc::new(fetch.await?), self.fetcher.fresh_for(&scan.reader.credential))) };
                 self.pages.read_since(key, since, fetch).await?
             }
         };
@@ -311,14 +286,13 @@ impl AccountLists {
             let page = self.page(scan, None, StalePolicy::AllowStale).await?;
             return Ok(page.map(|page| page.total(&scan.reader.view, true)));
         }
-        let (fetcher, counted, ttl) =
-            (self.fetcher.clone(), scan.clone().without_users(), self.upstream_cache.settings.accounts_ttl());
+        let (fetcher, counted) = (self.fetcher.clone(), scan.clone().without_users());
         let fetch = move |purpose| {
             let (fetcher, scan) = (fetcher.clone(), counted.clone());
             async move {
                 let page = fetcher.fetch(&scan, None, 1, purpose).await?;
                 let total = ListTotal { items: page.total_items, problems: page.problems };
-                Ok((total, fetcher.client.transport.fresh_for(&scan.reader.credential, ttl)))
+                Ok((total, fetcher.fresh_for(&scan.reader.credential)))
             }
         };
         let started_at = Instant::now();

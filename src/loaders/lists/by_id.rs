@@ -101,9 +101,9 @@ impl AccountsById {
     /// Creates the cache of accounts over the lists.
     #[must_use]
     pub fn new(lists: Arc<AccountLists>) -> Self {
-        let bytes = lists.upstream_cache().settings.shares().accounts;
+        let bytes = lists.upstream_cache.settings.shares().accounts;
         Self {
-            accounts: Arc::new(Cache::new(lists.upstream_cache(), bytes, "account")),
+            accounts: Arc::new(Cache::new(&lists.upstream_cache, bytes, "account")),
             flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
             without_account_type: moka::sync::Cache::builder()
                 .max_capacity(REFUSALS_MAX)
@@ -164,7 +164,7 @@ impl AccountsById {
         let mut ids: Vec<_> = ids.into_iter().collect();
         ids.sort_unstable();
         let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
-        let epoch = self.lists.upstream_cache().epoch(&credential);
+        let epoch = self.lists.upstream_cache.epoch(&credential);
         let batch = |ids: &[_]| BatchKey { credential, epoch, view: view.clone(), ids: Arc::from(ids) };
         ids.chunks(FILTER_VALUES_MAX).map(batch).collect()
     }
@@ -252,8 +252,7 @@ impl AccountsById {
     ) -> Result<Vec<FetchedValue<AccountKey, AccountLookup>>, UpstreamError> {
         let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
         let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
-        let ttl = self.lists.upstream_cache().settings.accounts_ttl();
-        let fresh_for = self.lists.client().transport.fresh_for(&reader.credential, ttl);
+        let fresh_for = self.lists.fetcher.fresh_for(&reader.credential);
         let to_lookup = |key: AccountKey| {
             let account = accounts.iter().find(|account| account.id == key.id).cloned();
             let fresh_for = if account.is_some() { fresh_for } else { MISSING_TTL.min(fresh_for) };

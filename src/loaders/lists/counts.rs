@@ -98,7 +98,7 @@ impl MultiParentCount<'_> {
             }
             Ok(None) => {
                 let is_affordable =
-                    unknown.len() * self.calls_per_parent() <= self.lists.settings().count_calls_max;
+                    unknown.len() * self.calls_per_parent() <= self.lists.settings.count_calls_max;
                 let reads = unknown.into_iter().map(|parent| async move {
                     let counts = match is_affordable {
                         true => self.read_numbers(&parent).await,
@@ -186,9 +186,8 @@ impl MultiParentCount<'_> {
             return Ok(None);
         };
         let pages =
-            usize::try_from(total).unwrap_or(usize::MAX).div_ceil(self.lists.settings().page_rows.max(1));
-        if pages > calls || pages > self.lists.settings().count_calls_max.min(self.lists.settings().pages_max)
-        {
+            usize::try_from(total).unwrap_or(usize::MAX).div_ceil(self.lists.settings.page_rows.max(1));
+        if pages > calls || pages > self.lists.settings.count_calls_max.min(self.lists.settings.pages_max) {
             return Ok(None);
         }
         let mut walk = PageWalk::from(self.lists, &joined, None, StalePolicy::RequireFresh);

@@ -136,7 +136,7 @@ impl MultiParentRead<'_> {
     /// Requests groups of parents, each as one joined list, concurrently. One page can complete all parents of a group.
     /// The same parents always form the same groups. Returns the parents that are still short.
     async fn read_joined(&self, parents: Vec<Parent>, slices: &mut Slices) -> Vec<Parent> {
-        let group_max = (self.lists.settings().page_rows / self.min_rows().max(1)).max(1);
+        let group_max = (self.lists.settings.page_rows / self.min_rows().max(1)).max(1);
         let groups = parents.len().div_ceil(group_max);
         let group_size = parents.len().div_ceil(groups.max(1)).max(1);
         let calls = groups_of(&parents, group_size).into_iter().map(|group| async move {

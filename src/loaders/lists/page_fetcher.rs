@@ -4,15 +4,18 @@
 //! ([`super::ownership`]), and removes the rows that the filter does not allow.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::ownership::Ownership;
 use super::scan::{Page, Scan, ScanKey};
 use crate::domain::clock::Clock;
+use crate::domain::credential::Credential;
 use crate::domain::health::HealthRules;
 use crate::domain::problems::{ProblemLocation, ProblemRule, Problems};
-use crate::domain::upstream_name::UpstreamName;
+use crate::domain::upstream_name::{Composio, UpstreamName};
+use crate::loaders::cache::upstream_cache::UpstreamCache;
 use crate::upstream::accounts::{AccountPage, AccountsClient};
 use crate::upstream::error::UpstreamError;
 use crate::upstream::quota::Purpose;
@@ -23,11 +26,19 @@ pub(crate) struct PageFetcher {
     pub(crate) client: AccountsClient,
     pub(crate) ownership: Arc<Ownership>,
     clock: Clock,
+    /// The configured time for which pages are fresh.
+    ttl: Duration,
 }
 
 impl PageFetcher {
-    pub(crate) fn new(client: AccountsClient, clock: Clock) -> Self {
-        Self { client, ownership: Arc::new(Ownership::new(clock)), clock }
+    pub(crate) fn new(client: AccountsClient, upstream_cache: &UpstreamCache<Composio>) -> Self {
+        let (clock, ttl) = (upstream_cache.clock, upstream_cache.settings.accounts_ttl());
+        Self { client, ownership: Arc::new(Ownership::new(clock)), clock, ttl }
+    }
+
+    /// Returns the time for which accounts that are read now are fresh.
+    pub(crate) fn fresh_for(&self, credential: &Credential<Composio>) -> Duration {
+        self.client.transport.fresh_for(credential, self.ttl)
     }
 
     /// Fetches one page of at most `limit` rows.

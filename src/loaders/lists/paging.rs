@@ -410,7 +410,7 @@ impl<'r> ReversePages<'r> {
     fn before(&mut self, page: &Arc<str>) -> Option<Arc<str>> {
         let ScanReader { lists, scan, .. } = self.scan_reader;
         let is_new = self.pages_seen.insert(Arc::clone(page));
-        let may_have_more = is_new && self.pages_seen.len() < lists.settings().pages_max;
+        let may_have_more = is_new && self.pages_seen.len() < lists.settings.pages_max;
         lists.previous_page(scan, page).filter(|_| may_have_more)
     }
 }

@@ -46,9 +46,9 @@ struct CachedProviderList {
 
 /// The lists of providers of all workspaces.
 pub struct Providers {
-    client: ProvidersClient,
+    pub(crate) client: ProvidersClient,
     ids: Option<IdKey>,
-    upstream_cache: Arc<UpstreamCache<Leadlex>>,
+    pub(crate) upstream_cache: Arc<UpstreamCache<Leadlex>>,
     lists: Cache<Fingerprint<Leadlex>, CachedProviderList>,
     last_known: BoundedMap<Fingerprint<Leadlex>, ProviderList>,
     configured: Option<ProviderList>,
@@ -88,14 +88,6 @@ impl Providers {
     /// Weights in bytes: the cached lists, and the last known lists.
     pub(crate) fn weights_bytes(&self) -> [u64; 2] {
         [self.lists.entries.weight_bytes(), self.last_known.weight_bytes()]
-    }
-
-    pub(crate) fn upstream_cache(&self) -> &Arc<UpstreamCache<Leadlex>> {
-        &self.upstream_cache
-    }
-
-    pub(crate) fn client(&self) -> &ProvidersClient {
-        &self.client
     }
 
     /// Returns the key of a workspace's provider ids and cursors.

@@ -109,7 +109,7 @@ impl Slice {
         Self {
             list,
             scan_direction,
-            ids: lists.ids().cloned(),
+            ids: lists.ids.clone(),
             signing: OnceLock::new(),
             rows,
             has_next,

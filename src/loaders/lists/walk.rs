@@ -162,7 +162,7 @@ impl<'l> PageWalk<'l> {
     /// Creates a walk from the first page over pages that are read from now on, so that all are of one state of the
     /// list.
     pub(crate) fn again(lists: &'l AccountLists, scan: &'l Scan) -> Self {
-        let cursors_expired_at = Some(lists.upstream_cache().clock.instant_now());
+        let cursors_expired_at = Some(lists.upstream_cache.clock.instant_now());
         Self { cursors_expired_at, ..Self::from(lists, scan, None, StalePolicy::RequireFresh) }
     }
 
@@ -204,7 +204,7 @@ impl<'l> PageWalk<'l> {
                 self.next = WalkState::Cut;
                 return Ok(None);
             }
-            if self.pages_read >= self.lists.settings().pages_max {
+            if self.pages_read >= self.lists.settings.pages_max {
                 self.next = WalkState::Capped;
                 return Ok(None);
             }
@@ -260,7 +260,7 @@ impl<'l> PageWalk<'l> {
         self.order = OrderCheck::NEW;
         if !is_first {
             // The cached pages' times are of this clock too.
-            self.cursors_expired_at = Some(self.lists.upstream_cache().clock.instant_now());
+            self.cursors_expired_at = Some(self.lists.upstream_cache.clock.instant_now());
         }
     }
 

@@ -111,7 +111,7 @@ impl AccountPoller {
             return Ok(ListHead { rows, total, is_whole: is_end, is_capped: false, is_stable: true });
         }
         // Accepts pages that another replica fetched at the same time as this first page, or later.
-        let since = self.sources.lists.upstream_cache().clock.instant(freshness.fetched_at);
+        let since = self.sources.lists.upstream_cache.clock.instant(freshness.fetched_at);
         let mut walk = PageWalk::since(&self.sources.lists, &self.scan, since);
         let mut read = ListHead {
             rows: Vec::new(),
@@ -154,7 +154,7 @@ impl Poller for AccountPoller {
     async fn poll(&mut self, cause: ChangeCause) -> Result<PollResult<AccountChange>, UpstreamError> {
         let first = self.first_page().await?;
         let freshness = first.freshness;
-        let clock = self.sources.lists.upstream_cache().clock;
+        let clock = self.sources.lists.upstream_cache.clock;
         let next_at = clock.instant(freshness.refresh_due_at);
         let Some(mut seen) = self.seen.take() else {
             let read = self.read(&first, |_| false).await?;

@@ -73,7 +73,7 @@ impl ChangeFeeds {
     ) -> Result<Subscriber<ProviderChange>, SubscribeError> {
         let credential = caller.tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
         let poller = |_view| ProviderPoller::new(Arc::clone(&self.sources), credential.clone());
-        let upstream_cache = self.sources.providers.upstream_cache();
+        let upstream_cache = &self.sources.providers.upstream_cache;
         let key = (credential.fingerprint(), caller.view());
         self.subscribe(|change_feeds| &change_feeds.providers, key, View::FULL, after, upstream_cache, poller)
     }
@@ -91,7 +91,7 @@ impl ChangeFeeds {
         let pages_max = self.settings.walk_pages_max;
         let poller =
             |view| AccountPoller::new(Arc::clone(&self.sources), credential.clone(), view, pages_max);
-        let upstream_cache = self.sources.lists.upstream_cache();
+        let upstream_cache = &self.sources.lists.upstream_cache;
         let key = (credential.fingerprint(), caller.view());
         let polled = match self.sources.lists.are_users_hidden(&key.0) {
             true => caller.view(),

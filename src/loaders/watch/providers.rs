@@ -36,7 +36,7 @@ impl Poller for ProviderPoller {
 
     async fn poll(&mut self, cause: ChangeCause) -> Result<PollResult<ProviderChange>, UpstreamError> {
         let providers = &self.sources.providers;
-        let clock = providers.upstream_cache().clock;
+        let clock = providers.upstream_cache.clock;
         let Cached { value: list, freshness } = providers
             .list(&self.credential, StalePolicy::RequireFresh, &OperationStats::background())
             .await?;
