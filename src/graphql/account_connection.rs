@@ -56,7 +56,7 @@ pub(super) async fn resolve_account_connection(
     let operation = operation(ctx);
     let selected = ctx.look_ahead();
     let selects = |field: &str| selected.field("pageInfo").field(field).exists();
-    let query = account_query(filter, order_by, page, operation.connection_settings(), selects)?;
+    let query = account_query(filter, order_by, page, &operation.parts.connections, selects)?;
     let by_status = selected.field("statusCounts").exists();
     let counted = CountQuery { filter: query.filter.clone(), order: query.order, by_status };
     let count = CountKey { parent: parent.clone(), query: counted };

@@ -30,7 +30,7 @@ pub(super) fn start(ctx: &Context<'_>, query: &ProviderQuery, page: &PageRequest
     // the providers that the response will most likely contain. A provider's set of toolkits is the parent of its
     // accounts.
     if let Ok(page) = operation.loader().provider_page(&expected, query, page) {
-        let toolkits = page.rows().iter().map(|listed| operation.mapping().toolkits_of(&listed.provider));
+        let toolkits = page.rows().iter().map(|listed| operation.parts.mapping.toolkits_of(&listed.provider));
         let parents: BTreeSet<Parent> = toolkits.filter_map(|slugs| Parent::toolkits(slugs).ok()).collect();
         operation.loader().prefetch_accounts(account_queries, parents);
     }
@@ -69,7 +69,7 @@ fn account_query_of(field: &SelectionField<'_>, operation: &OperationContext) ->
     let selects =
         |wanted: &str| page_info.iter().any(|info| info.selection_set().any(|inner| inner.name() == wanted));
     let filter = filter.unwrap_or_default().check().ok()?;
-    account_query(filter, order_by, page, operation.connection_settings(), selects).ok()
+    account_query(filter, order_by, page, &operation.parts.connections, selects).ok()
 }
 
 fn parse<T: InputType>(value: Value) -> Option<T> {

@@ -41,7 +41,7 @@ impl GatewayQueries {
     /// This schema as a subgraph of Apollo Federation.
     #[graphql(name = "_service", visible = false)]
     async fn service(&self, ctx: &Context<'_>) -> Service {
-        Service { sdl: operation(ctx).federation_schema().to_owned() }
+        Service { sdl: operation(ctx).parts.federation_schema.clone() }
     }
 
     /// This schema with the directives by which a stitching gateway configures itself.

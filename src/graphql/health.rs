@@ -122,7 +122,7 @@ pub(super) async fn disagreement(
 ) -> Result<Option<HealthReason>, FieldError> {
     let Some(status) = opposite(provider.status.kind()) else { return Ok(None) };
     let operation = operation(ctx);
-    let slugs = operation.mapping().toolkits_of(provider);
+    let slugs = operation.parts.mapping.toolkits_of(provider);
     if slugs.is_empty() {
         return Ok(None);
     }

@@ -82,7 +82,7 @@ impl IntegrationHealth {
         let listed = operation.providers().await;
         Some(listed.map(|Cached { value: list, freshness }| {
             let needing = list.iter().filter(|listed| evaluator.provider(&listed.provider).needs_attention);
-            let needing = needing.take(operation.connection_settings().page_max);
+            let needing = needing.take(operation.parts.connections.page_max);
             needing.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect()
         }))
     }

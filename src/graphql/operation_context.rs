@@ -47,8 +47,9 @@ pub(super) type LazyText = LazyLock<String, Box<dyn FnOnce() -> String + Send>>;
 
 /// Context of one operation: its loader, and the shared parts of the graph.
 pub(super) struct OperationContext {
-    parts: Arc<GraphParts>,
-    caller: Caller,
+    pub(super) parts: Arc<GraphParts>,
+    /// For `viewer`. The loader decides which data the caller may read.
+    pub(super) caller: Caller,
     loader: DataLoader<OperationLoader>,
     batches: BatchScheduler,
 }
@@ -69,27 +70,9 @@ impl OperationContext {
         Self { parts, caller, loader, batches }
     }
 
-    /// Returns the caller, for `viewer`. The loader decides which data the caller may read.
-    pub(super) fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    pub(super) fn mapping(&self) -> &ToolkitMapping {
-        &self.parts.mapping
-    }
-
-    pub(super) fn connection_settings(&self) -> &ConnectionSettings {
-        &self.parts.connections
-    }
-
     /// Waits until all other fields of the operation have their values.
     pub(super) async fn after_all_others(&self) {
         self.batches.after_all_others().await;
-    }
-
-    /// Returns the schema as a subgraph of Apollo Federation.
-    pub(super) fn federation_schema(&self) -> &str {
-        &self.parts.federation_schema
     }
 
     pub(super) fn loader(&self) -> &OperationLoader {

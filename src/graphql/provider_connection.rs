@@ -79,7 +79,7 @@ pub(super) async fn connect(
     order: Option<ProviderOrder>,
 ) -> Result<Preserialized<ProviderConnection>, FieldError> {
     let operation = operation(ctx);
-    let ConnectionSettings { providers_default, page_max, .. } = *operation.connection_settings();
+    let ConnectionSettings { providers_default, page_max, .. } = operation.parts.connections;
     let page = arguments.check(PageSizes { default: providers_default, max: page_max })?;
     let query = provider_query(filter.unwrap_or_default(), order)?;
     account_prefetch::start(ctx, &query, &page);

@@ -74,7 +74,7 @@ object_type! {
 
         /// The toolkits that correspond to this integration in the connected-accounts API.
         async fn toolkits(&self, ctx: &Context<'_>) -> Vec<Toolkit> {
-            operation(ctx).mapping().toolkits_of(&self.0.provider).iter().cloned().map(Toolkit).collect()
+            operation(ctx).parts.mapping.toolkits_of(&self.0.provider).iter().cloned().map(Toolkit).collect()
         }
 
         /// The accounts connected through the integration's toolkits. Selected on many integrations at once, it takes
@@ -92,7 +92,7 @@ object_type! {
                 ConnectedAccountOrder,
             >,
         ) -> Option<Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
-            let parent = Parent::toolkits(operation(ctx).mapping().toolkits_of(&self.0.provider));
+            let parent = Parent::toolkits(operation(ctx).parts.mapping.toolkits_of(&self.0.provider));
             let page = PageArguments { after, before, first, last };
             let filter = filter.unwrap_or_default().check();
             Some(resolve_account_connection(ctx, parent, filter, page, order_by).await)

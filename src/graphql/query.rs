@@ -134,7 +134,7 @@ impl Query {
     /// The caller of this request.
     async fn viewer(&self, ctx: &Context<'_>) -> Viewer {
         let operation = operation(ctx);
-        Viewer::of(operation.caller(), operation.allowed_actions())
+        Viewer::of(&operation.caller, operation.allowed_actions())
     }
 
     /// The state of both upstream APIs as observed by Switchboard. Never fails and takes no upstream call.
@@ -168,5 +168,5 @@ pub(super) fn user(ctx: &Context<'_>, id: &str) -> Option<Result<User, FieldErro
     if id.is_empty() {
         return Some(Err(BadInput::new(BadInputReason::BadId, "A user's id is not empty.").into()));
     }
-    operation(ctx).caller().view().shows_user(id).then(|| Ok(User::new(id)))
+    operation(ctx).caller.view().shows_user(id).then(|| Ok(User::new(id)))
 }

@@ -60,11 +60,11 @@ pub(super) async fn providers_of(ctx: &Context<'_>, slug: &ToolkitSlug) -> Resul
     let operation = operation(ctx);
     let Cached { value: list, freshness } = operation.providers().await?;
     let matching =
-        list.iter().filter(|listed| operation.mapping().toolkits_of(&listed.provider).contains(slug));
+        list.iter().filter(|listed| operation.parts.mapping.toolkits_of(&listed.provider).contains(slug));
     let evaluator = &operation.loader().evaluator;
     let providers: Vec<_> =
         matching.map(|listed| Provider(Arc::clone(listed), freshness, Arc::clone(evaluator))).collect();
-    match operation.connection_settings().toolkit_providers_max {
+    match operation.parts.connections.toolkit_providers_max {
         allowed if providers.len() > allowed => {
             Err(FieldError::TooManyProviders { found: providers.len(), allowed })
         }

@@ -137,7 +137,7 @@ pub(super) struct UpstreamCacheStatistics {
 
 /// Returns both upstreams.
 pub(super) fn upstreams(ctx: &Context<'_>) -> Vec<Upstream> {
-    let shows_details = operation(ctx).caller().view().is_full();
+    let shows_details = operation(ctx).caller.view().is_full();
     operation(ctx)
         .loader()
         .upstream_overviews()
@@ -157,7 +157,7 @@ impl UpstreamMutations {
         if is_halted(ctx) {
             return NonNull(None);
         }
-        if !operation(ctx).caller().view().is_full() {
+        if !operation(ctx).caller.view().is_full() {
             return NonNull(Some(Err(FieldError::ForAdmins)));
         }
         let retry_at = operation(ctx).loader().refresh(upstream.map(Into::into)).await;

@@ -33,8 +33,10 @@ pub const USER_QUESTIONS_MAX: u64 = 100;
 #[derive(Debug)]
 pub struct OperationStats {
     started: Instant,
-    deadline: UpstreamDeadline,
-    traces_calls: bool,
+    /// Time limit of the operation's upstream reads.
+    pub(super) deadline: UpstreamDeadline,
+    /// Whether the client requested the list of upstream calls, the `trace` of the response.
+    pub(crate) traces_calls: bool,
     calls_made: [AtomicU64; 2],
     user_questions: AtomicU64,
     /// Maximum number of bytes of the response, and those that are left.
@@ -152,20 +154,10 @@ impl OperationStats {
         Self { deadline: UpstreamDeadline::never(), ..Self::new(false, Instant::now()) }
     }
 
-    /// Whether the client requested the list of upstream calls, the `trace` of the response.
-    pub(crate) fn traces_calls(&self) -> bool {
-        self.traces_calls
-    }
-
     /// Whether the operation's deadline ended the wait for an upstream.
     #[must_use]
     pub fn is_late(&self) -> bool {
         self.deadline.is_exceeded()
-    }
-
-    /// Returns the time limit of the operation's upstream reads.
-    pub(super) fn deadline(&self) -> &UpstreamDeadline {
-        &self.deadline
     }
 
     /// Returns the age of the oldest part so far; `None` if nothing was read.

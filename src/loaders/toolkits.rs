@@ -175,7 +175,7 @@ impl Toolkits {
         let failed =
             |error: UpstreamError| slugs.iter().map(|slug| (slug.clone(), Err(error.clone()))).collect();
         let (found, source): (Lookups, _) =
-            match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
+            match reader.stats.deadline.wait(UpstreamName::Composio, joined).await {
                 Ok((Ok(FlightResult { lookups, is_shared: true }), ValueSource::Fetched)) => {
                     (lookups, ValueSource::Shared)
                 }

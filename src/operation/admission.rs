@@ -58,7 +58,7 @@ impl Admission {
     /// One error for each limit that the cost exceeds.
     pub(super) fn check(&self, prepared: &PreparedOperation) -> Result<OperationCost, Vec<GraphqlError>> {
         let PreparedOperation { resolved, variables, .. } = prepared;
-        let document = resolved.document.validated();
+        let document = &resolved.document.validated;
         let CostBreakdown { cost, largest_by_complexity, largest_by_calls } =
             self.cost_model.breakdown(document, &resolved.operation, variables);
         let refusal = |reason, sentence: String, largest: Option<(&Node<Field>, u64)>| {

@@ -42,8 +42,9 @@ const BYTES_PER_ERROR: usize = 512;
 
 /// A document that is valid against the schema.
 pub(crate) struct Document {
-    validated: Valid<ExecutableDocument>,
-    executable: Executable,
+    pub(crate) validated: Valid<ExecutableDocument>,
+    /// The form that the executor needs.
+    pub(crate) executable: Executable,
 }
 
 /// A valid document, or its errors.
@@ -51,8 +52,10 @@ pub(crate) type ValidationResult = Result<Arc<Document>, Arc<[GraphqlError]>>;
 
 /// Validates documents and caches the results.
 pub(crate) struct Documents {
-    schema: Arc<Valid<Schema>>,
-    introspection: Arc<Introspection>,
+    /// The schema that documents are validated against.
+    pub(crate) schema: Arc<Valid<Schema>>,
+    /// The schema that introspection shows.
+    pub(crate) introspection: Arc<Introspection>,
     limits: Option<LimitSettings>,
     results: BoundedMap<Arc<str>, ValidationResult>,
 }
@@ -101,16 +104,6 @@ impl Documents {
     /// Clears the cache.
     pub(crate) fn clear(&self) {
         self.results.clear();
-    }
-
-    /// Returns the schema that documents are validated against.
-    pub(crate) fn schema(&self) -> &Valid<Schema> {
-        &self.schema
-    }
-
-    /// Returns the schema that introspection shows.
-    pub(crate) fn introspection(&self) -> &Introspection {
-        &self.introspection
     }
 
     /// Validates a document, or returns the cached result for its text.
@@ -223,16 +216,6 @@ impl Document {
             };
             Arc::from([GraphqlError::new(Code::OperationResolutionFailure, sentence)])
         })
-    }
-
-    /// Returns the validated form.
-    pub(crate) fn validated(&self) -> &ExecutableDocument {
-        &self.validated
-    }
-
-    /// Returns the form that the executor needs.
-    pub(crate) fn executable(&self) -> Executable {
-        self.executable.clone()
     }
 }
 

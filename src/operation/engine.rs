@@ -95,7 +95,7 @@ impl OperationEngine {
         lists: ListSettings,
     ) -> Self {
         let documents = self.preparer.documents.with_limits(limits.clone());
-        let cost_model = CostModel::new(documents.schema(), connections, lists);
+        let cost_model = CostModel::new(&documents.schema, connections, lists);
         self.preparer.documents = Arc::new(documents);
         self.admission = Some(Arc::new(Admission::new(limits, cost_model)));
         self.with_metrics()
@@ -388,8 +388,8 @@ impl OperationEngine {
             Ok(mut executed) => {
                 // The executor does not resolve introspection fields; the published schema does.
                 if let Some((resolved, variables)) = introspected {
-                    let (document, operation) = (resolved.document.validated(), &resolved.operation);
-                    let introspection = self.preparer.documents.introspection();
+                    let (document, operation) = (&resolved.document.validated, &resolved.operation);
+                    let introspection = &self.preparer.documents.introspection;
                     introspection.fill(document, operation, &variables, &mut executed.data);
                 }
                 let extensions = ResponseExtensions::of(&stats, &view, cost);

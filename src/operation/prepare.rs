@@ -106,14 +106,14 @@ impl Preparer {
     ) -> Result<PreparedOperation, OperationResponse> {
         let ResolvedOperation { document, operation, .. } = resolved;
         let variables = variables::coerce(
-            self.documents.schema(),
-            document.validated(),
+            &self.documents.schema,
+            &document.validated,
             operation,
             &request.variables,
             self.documents.suggests(),
         )
         .map_err(|errors| resolved.refused(&first_errors(errors, Code::BadUserInput)))?;
-        let root_fields = operation.root_fields(document.validated()).map(|field| field.name.as_str());
+        let root_fields = operation.root_fields(&document.validated).map(|field| field.name.as_str());
         let is_shareable = operation.is_query() && is_shareable(root_fields);
         let on_error = request.on_error;
         Ok(PreparedOperation { resolved: resolved.clone(), variables, on_error, is_shareable })
@@ -157,7 +157,7 @@ impl PreparedOperation {
     /// Returns the operation and its variables if it selects introspection fields, which the executor does not resolve.
     pub(super) fn introspected(&self) -> Option<(ResolvedOperation, Variables)> {
         let ResolvedOperation { document, operation, .. } = &self.resolved;
-        introspection::is_selected(document.validated(), operation)
+        introspection::is_selected(&document.validated, operation)
             .then(|| (self.resolved.clone(), self.variables.clone()))
     }
 
@@ -168,7 +168,7 @@ impl PreparedOperation {
         // The text is not needed beside the parsed document.
         let mut request = Request::new("").variables(variables).data(on_error);
         request.operation_name = operation.name.as_ref().map(ToString::to_string);
-        request.set_parsed_query(document.executable());
+        request.set_parsed_query(document.executable.clone());
         request
     }
 }

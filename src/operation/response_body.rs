@@ -40,7 +40,7 @@ struct Switchboard {
 impl ResponseExtensions {
     /// Returns the extensions of a query or mutation; `None` if they would be empty.
     pub(super) fn of(stats: &OperationStats, view: &View, cost: Option<ReportedCost>) -> Option<Self> {
-        let trace = stats.traces_calls().then(|| stats.trace());
+        let trace = stats.traces_calls.then(|| stats.trace());
         let switchboard = Switchboard::new(stats, view, trace, None);
         let is_empty = switchboard.trace.is_none()
             && switchboard.problems.is_empty()

@@ -103,7 +103,7 @@ impl OperationEngine {
         let refused = |error: SubscribeError| resolved.refused(&[GraphqlError::from_watch(&error)]);
         let after = after.or_else(|| request.resumes_after()).map(str::parse::<FeedPosition>).transpose();
         // A subscription has exactly one root field (specification, 5.2.4.1).
-        let field = resolved.operation.root_fields(resolved.document.validated()).next();
+        let field = resolved.operation.root_fields(&resolved.document.validated).next();
         let field = field.map_or("", |field| field.name.as_str());
         let source =
             after.and_then(|after| self.executor.subscribe(field, &caller, after)).map_err(refused)?;

@@ -86,7 +86,7 @@ impl AccountsClient {
         let UpstreamResponse { headers, body: page } =
             self.call(credential, &query, Purpose::Needed, false).await?;
         let rows_left_out = page.problems.rows_left_out();
-        Ok(ProbeReport::new(&headers, self.transport.clock().now(), rows_left_out))
+        Ok(ProbeReport::new(&headers, self.transport.clock.now(), rows_left_out))
     }
 
     async fn call(

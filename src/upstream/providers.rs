@@ -65,7 +65,7 @@ impl ProvidersClient {
     pub async fn probe(&self, credential: &Credential<Leadlex>) -> Result<ProbeReport, UpstreamError> {
         let response = self.call(credential, Purpose::Needed).await?;
         let rows_left_out = response.body.problems.rows_left_out();
-        Ok(ProbeReport::new(&response.headers, self.transport.clock().now(), rows_left_out))
+        Ok(ProbeReport::new(&response.headers, self.transport.clock.now(), rows_left_out))
     }
 
     async fn call(

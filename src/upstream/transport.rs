@@ -127,7 +127,8 @@ pub struct Transport {
     upstream: UpstreamName,
     settings: Arc<UpstreamSettings>,
     network: Network,
-    clock: Clock,
+    /// For times in response headers.
+    pub(super) clock: Clock,
     limiters: CallLimiters,
 }
 
@@ -172,11 +173,6 @@ impl Transport {
     #[must_use]
     pub fn sharing(self, replicas: Option<&Replicas>) -> Self {
         Self { limiters: self.limiters.sharing(replicas.cloned()), ..self }
-    }
-
-    /// Returns the clock for times in response headers.
-    pub(super) fn clock(&self) -> &Clock {
-        &self.clock
     }
 
     /// Returns the time for which data that is read now is fresh: `ttl`, or longer if the credential's quota requires
@@ -356,7 +352,7 @@ impl Transport {
             error.is_unsent = is_connect_failure(cause.as_ref());
             error.caused_by(cause)
         };
-        let is_post = permit.kind() != RequestKind::Read;
+        let is_post = permit.kind != RequestKind::Read;
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // Recorded before the body is read, because the upstream has counted the call already.

@@ -135,7 +135,7 @@ impl AccountActions {
             };
             tokio::spawn(traces::in_current_trace(task).in_current_span()).await
         };
-        match stats.deadline().wait(UpstreamName::Composio, started).await {
+        match stats.deadline.wait(UpstreamName::Composio, started).await {
             Ok(Ok(result)) => result,
             Ok(Err(_cancelled)) => Err(internal().into()),
             // The deadline had passed before the start, so nothing was sent.

@@ -142,7 +142,7 @@ impl AccountLists {
         };
         let started_at = Instant::now();
         let (page, source) =
-            self.pages.get(key.clone(), stale_policy, scan.reader.stats.deadline(), fetch).await;
+            self.pages.get(key.clone(), stale_policy, &scan.reader.stats.deadline, fetch).await;
         let description =
             || describe(&scan.key, if cursor.is_some() { "a further page" } else { "the first page" });
         scan.reader.stats.record_read(UpstreamName::Composio, description, started_at, source, &page);
@@ -177,7 +177,7 @@ impl AccountLists {
         let (started_at, began) = (Instant::now(), self.pages.entries.begin(&key));
         let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
         let read = self.pages.read_since(key.clone(), since, fetch);
-        let page = stats.deadline().wait(upstream, read).await.flatten().map(|(page, fetched_at)| {
+        let page = stats.deadline.wait(upstream, read).await.flatten().map(|(page, fetched_at)| {
             scan.reader.record_problems(|| PartKey::new("page", &key), &page.problems);
             let fresh_for = self.fetcher.fresh_for(&scan.reader.credential);
             self.pages.entries.store(key, page, began.with_fetch_time(fetched_at), fresh_for)
@@ -297,7 +297,7 @@ impl AccountLists {
         };
         let started_at = Instant::now();
         let (key, stats) = (Arc::clone(&scan.key), &scan.reader.stats);
-        let (total, source) = self.totals.get(key, StalePolicy::AllowStale, stats.deadline(), fetch).await;
+        let (total, source) = self.totals.get(key, StalePolicy::AllowStale, &stats.deadline, fetch).await;
         let description = || describe(&scan.key, "the total");
         scan.reader.stats.record_read(UpstreamName::Composio, description, started_at, source, &total);
         if let Ok(total) = &total {

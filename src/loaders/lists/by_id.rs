@@ -178,7 +178,7 @@ impl AccountsById {
         let started_at = Instant::now();
         let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
         let joined = self.flights.join(batch.clone(), cached_result, reading);
-        let (found, source) = match reader.stats.deadline().wait(UpstreamName::Composio, joined).await {
+        let (found, source) = match reader.stats.deadline.wait(UpstreamName::Composio, joined).await {
             Ok((Ok(FlightResult { lookups, is_shared: true }), ValueSource::Fetched)) => {
                 (lookups, ValueSource::Shared)
             }

@@ -132,7 +132,7 @@ impl Providers {
             }
         };
         let started_at = Instant::now();
-        let (list, source) = self.lists.get(fingerprint, stale_policy, stats.deadline(), fetch).await;
+        let (list, source) = self.lists.get(fingerprint, stale_policy, &stats.deadline, fetch).await;
         stats.record_read(
             UpstreamName::Leadlex,
             || "the list of providers".to_owned(),

@@ -210,17 +210,12 @@ pub(in crate::upstream) struct CallPermit {
     ticket: Ticket,
     sent: Instant,
     has_response: bool,
-    kind: RequestKind,
+    pub(in crate::upstream) kind: RequestKind,
     ended: bool,
     _concurrency: ConcurrencyPermit,
 }
 
 impl CallPermit {
-    /// Returns the kind of the call.
-    pub(in crate::upstream) fn kind(&self) -> RequestKind {
-        self.kind
-    }
-
     /// Records the head of a response. After a 429, returns the time for which further calls are held.
     pub(in crate::upstream) fn on_response(
         &mut self,
