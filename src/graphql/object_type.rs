@@ -7,8 +7,7 @@
 
 use async_graphql::parser::types::Field;
 use async_graphql::registry::Registry;
-use async_graphql::{ContextSelectionSet, Positioned, ServerResult};
-use async_graphql::{ID, OutputType, Value};
+use async_graphql::{ContextSelectionSet, ID, OutputType, Positioned, ServerResult, Value};
 use std::borrow::Cow;
 
 use super::date_time::DateTime;

@@ -7,8 +7,7 @@ use super::lists::providers::ListedProvider;
 use super::lists::scan::{Reader, Scan};
 use super::loader::OperationLoader;
 use super::watch::change::{AccountChange, ProviderChange};
-use crate::domain::filters::AccountFilter;
-use crate::domain::filters::AccountOrder;
+use crate::domain::filters::{AccountFilter, AccountOrder};
 
 impl OperationLoader {
     /// Whether an integration's change matches. It also matches if only the state before it did.

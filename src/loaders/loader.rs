@@ -16,8 +16,7 @@ use futures_util::future::join_all;
 
 use super::batch_metrics::Batch;
 use super::batch_scheduler::{BatchScheduler, NoDelay};
-use super::cache::freshness::Cached;
-use super::cache::freshness::StalePolicy;
+use super::cache::freshness::{Cached, StalePolicy};
 use super::data_sources::DataSources;
 use super::health::HealthEvaluator;
 use super::lists::account_lists::ListError;

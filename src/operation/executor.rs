@@ -13,8 +13,7 @@ use crate::loaders::cache::dependencies::Dependencies;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::change::{AccountChange, ProviderChange};
-use crate::loaders::watch::feed::SubscribeError;
-use crate::loaders::watch::feed::{FeedPosition, Subscriber};
+use crate::loaders::watch::feed::{FeedPosition, SubscribeError, Subscriber};
 use crate::telemetry::metrics::Metrics;
 
 /// Executes operations: the [`Graph`], or in tests a schema that fails on demand.

@@ -25,8 +25,7 @@ use super::response_body::ResponseExtensions;
 use crate::domain::caller::Caller;
 use crate::graphql::subscription::Event;
 use crate::loaders::stats::OperationStats;
-use crate::loaders::watch::feed::SubscribeError;
-use crate::loaders::watch::feed::{FeedEvent, FeedPosition};
+use crate::loaders::watch::feed::{FeedEvent, FeedPosition, SubscribeError};
 use crate::telemetry::requests::{self, CountedOperation, OpenSubscription, RequestRecord, Transport};
 use crate::telemetry::traces::SpanOrigin;
 

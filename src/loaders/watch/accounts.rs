@@ -20,8 +20,7 @@ use crate::domain::filters::{
 };
 use crate::domain::upstream_name::Composio;
 use crate::domain::view::View;
-use crate::loaders::cache::freshness::Cached;
-use crate::loaders::cache::freshness::StalePolicy;
+use crate::loaders::cache::freshness::{Cached, StalePolicy};
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::scan::{Page, Reader, Scan};
 use crate::loaders::lists::walk::PageWalk;
