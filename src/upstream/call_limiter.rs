@@ -9,15 +9,13 @@
 //! other replicas, the call is reserved in the store before the second check ([`sharing`]).
 
 mod limiter;
-mod shared_quota;
 mod sharing;
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 pub(super) use self::limiter::{CallLimiter, CallPermit};
-use self::limiter::{LimiterState, Limiters};
-use self::shared_quota::SharedQuota;
+use self::limiter::{LimiterState, Limiters, SharedQuota};
 use self::sharing::QuotaSharing;
 use super::breaker::Breaker;
 use super::concurrency::{CredentialConcurrency, UpstreamConcurrency};

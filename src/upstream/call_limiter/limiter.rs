@@ -11,14 +11,16 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
-use super::shared_quota::SharedQuota;
 use crate::domain::clock::Clock;
 use crate::domain::upstream_name::UpstreamName;
+use crate::replicas::Replicas;
 use crate::upstream::breaker::{Breaker, Ticket};
 use crate::upstream::concurrency::{ConcurrencyPermit, CredentialConcurrency};
 use crate::upstream::counts::{CallCounters, HoldReason};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
-use crate::upstream::quota::{Call, CallDecision, CallNumber, PendingResponse, Purpose, Quota, QuotaHeaders};
+use crate::upstream::quota::{
+    Call, CallDecision, CallNumber, Exchange, PendingResponse, Purpose, Quota, QuotaHeaders,
+};
 use crate::upstream::rate_limit;
 use crate::upstream::refusals::{RefusalKey, Refusals};
 use crate::upstream::request_kind::RequestKind;
@@ -56,6 +58,16 @@ pub(super) struct LimiterState {
     pub(super) history: CallHistory,
     /// The upstream's 401 for this key, and the time until which it is returned without a call.
     pub(super) rejected_key: Option<(Instant, UpstreamError)>,
+}
+
+/// A quota that other replicas share, and the access to the store.
+pub(super) struct SharedQuota {
+    pub(super) replicas: Replicas,
+    pub(super) exchange: Exchange,
+    /// Time of the last attempt.
+    pub(super) exchanged_at: Option<Instant>,
+    /// Whether a task shares what is unshared.
+    pub(super) is_pushing: bool,
 }
 
 impl LimiterState {

@@ -16,8 +16,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::limiter::{CallLimiter, LimiterState, Limiters};
-use super::shared_quota::SharedQuota;
+use super::limiter::{CallLimiter, LimiterState, Limiters, SharedQuota};
 use crate::domain::hex::hex;
 use crate::domain::upstream_name::UpstreamName;
 use crate::replicas::Replicas;
