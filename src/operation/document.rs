@@ -57,7 +57,7 @@ pub(crate) struct Documents {
     /// The schema that introspection shows.
     pub(crate) introspection: Arc<Introspection>,
     limits: Option<LimitSettings>,
-    results: BoundedMap<Arc<str>, ValidationResult>,
+    pub(crate) results: BoundedMap<Arc<str>, ValidationResult>,
 }
 
 /// Error: the schema itself is invalid.
@@ -76,7 +76,7 @@ impl Documents {
 
     /// Creates a validator for the same schema with limits and an empty cache.
     pub(crate) fn with_limits(&self, limits: LimitSettings) -> Self {
-        let results = Self::cache(self.limit_bytes());
+        let results = Self::cache(self.results.limit_bytes);
         let (schema, introspection) = (Arc::clone(&self.schema), Arc::clone(&self.introspection));
         Self { schema, introspection, limits: Some(limits), results }
     }
@@ -89,21 +89,6 @@ impl Documents {
             };
             bytes.saturating_add(BYTES_PER_RESULT)
         })
-    }
-
-    /// Returns the approximate weight of the cached results, in bytes.
-    pub(crate) fn weight_bytes(&self) -> u64 {
-        self.results.weight_bytes()
-    }
-
-    /// Returns the limit on the weight of the cached results, in bytes.
-    pub(crate) fn limit_bytes(&self) -> u64 {
-        self.results.limit_bytes()
-    }
-
-    /// Clears the cache.
-    pub(crate) fn clear(&self) {
-        self.results.clear();
     }
 
     /// Validates a document, or returns the cached result for its text.

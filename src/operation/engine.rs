@@ -128,7 +128,8 @@ impl OperationEngine {
         self.metrics().register("operations", move |readings| {
             let (weight, limit) = responses.weight_and_limit_bytes();
             read_weight("responses", weight, limit, readings);
-            read_weight("documents", documents.weight_bytes(), documents.limit_bytes(), readings);
+            let (weight, limit) = (documents.results.weight_bytes(), documents.results.limit_bytes);
+            read_weight("documents", weight, limit, readings);
             readings.declare(&declared::RATE_LIMITED);
             if let Some(limiter) = &rate_limiter {
                 limiter.read(readings);
@@ -173,7 +174,7 @@ impl OperationEngine {
 
     /// Clears the caches of documents and responses.
     pub fn clear_caches(&self) {
-        self.preparer.documents.clear();
+        self.preparer.documents.results.clear();
         self.responses.clear();
     }
 

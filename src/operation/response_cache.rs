@@ -120,7 +120,7 @@ impl ResponseCache {
 
     /// Returns the weight of the cached responses and its limit.
     pub(super) fn weight_and_limit_bytes(&self) -> (u64, u64) {
-        (self.responses.weight_bytes(), self.responses.limit_bytes())
+        (self.responses.weight_bytes(), self.responses.limit_bytes)
     }
 
     /// Returns all cached responses with their keys as text, for tests that search them for secrets.
@@ -172,7 +172,7 @@ impl ResponseCache {
             }
             response
         };
-        let flight_key = (key.clone(), revision(Dependencies::default()).epochs());
+        let flight_key = (key.clone(), revision(Dependencies::default()).epochs);
         let (mut response, source) =
             self.flights.join(flight_key, cached, caching_execution.instrument(Span::current())).await;
         if source == ValueSource::Joined {

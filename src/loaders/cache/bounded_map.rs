@@ -17,7 +17,7 @@ const HEAVY_PART: u64 = 64;
 
 /// A map with a bounded weight.
 pub(crate) struct BoundedMap<K, V> {
-    limit_bytes: u64,
+    pub(crate) limit_bytes: u64,
     weigh: fn(&K, &V) -> usize,
     entries: moka::sync::Cache<K, V, RandomState>,
 }
@@ -50,11 +50,6 @@ where
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()
-    }
-
-    /// Returns the limit of the weight in bytes.
-    pub(crate) fn limit_bytes(&self) -> u64 {
-        self.limit_bytes
     }
 
     /// Returns all entries.

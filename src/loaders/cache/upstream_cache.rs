@@ -89,15 +89,11 @@ pub struct CacheStatistics {
 pub struct Revision {
     pub(crate) leadlex: u64,
     pub(crate) composio: u64,
+    /// Epochs of both credentials. An execution that began before an expiry is not joined after it.
     pub(crate) epochs: (u64, u64),
 }
 
 impl Revision {
-    /// Returns the epochs of both credentials. An execution that began before an expiry is not joined after it.
-    pub(crate) fn epochs(&self) -> (u64, u64) {
-        self.epochs
-    }
-
     /// Whether the data of this revision has not changed since `earlier`, which is a revision of all data.
     pub(crate) fn is_unchanged_since(&self, earlier: &Self) -> bool {
         self.leadlex <= earlier.leadlex && self.composio <= earlier.composio && self.epochs == earlier.epochs

@@ -28,9 +28,11 @@ pub(super) struct RecentCalls {
     /// Number of the first call in `recent`; the others follow without a gap.
     first: u64,
     recent: VecDeque<RecentCall>,
-    /// Number of unconfirmed calls in `recent`. Stored because every call needs it and there may be thousands.
-    unconfirmed: u64,
-    last: Option<Instant>,
+    /// Number of calls in `recent` that no response has confirmed yet. Stored because every call needs it and there may
+    /// be thousands.
+    pub(super) unconfirmed: u64,
+    /// Time of the last sent call.
+    pub(super) last: Option<Instant>,
 }
 
 /// A remembered call.
@@ -109,11 +111,6 @@ impl RecentCalls {
         unconfirmed
     }
 
-    /// Returns the number of calls that no response has confirmed yet.
-    pub(super) fn unconfirmed(&self) -> u64 {
-        self.unconfirmed
-    }
-
     /// Returns the number of remembered calls.
     pub(super) fn len(&self) -> usize {
         self.recent.len()
@@ -130,11 +127,6 @@ impl RecentCalls {
         let since = now.checked_sub(MINUTE);
         let earlier = self.recent.partition_point(|recent| since.is_some_and(|since| recent.sent <= since));
         (self.recent.len() - earlier) as u64
-    }
-
-    /// Returns the time of the last sent call.
-    pub(super) fn last(&self) -> Option<Instant> {
-        self.last
     }
 }
 

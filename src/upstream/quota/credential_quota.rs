@@ -198,8 +198,8 @@ impl Quota {
         QuotaFigures {
             limit: window.and_then(|window| window.limit(self.per_day())),
             remaining: window.and_then(|window| window.left(self.unconfirmed(), self.per_day())),
-            resets_at: window.and_then(|window| window.resets_at()),
-            length: window.map(|window| window.length()),
+            resets_at: window.and_then(|window| window.resets_at),
+            length: window.map(|window| window.length),
         }
     }
 
@@ -244,7 +244,7 @@ impl Quota {
 
     /// Returns this replica's share of a window. A window that began later starts a new share.
     fn share_of(&self, window: &Window) -> Option<Share> {
-        let (share, began) = (self.share?, Some(window.began()));
+        let (share, began) = (self.share?, Some(window.began));
         let left = || window.left(self.unconfirmed(), self.per_day());
         Some(if share.began == began { share } else { Share { left: left(), began, spent: 0, ..share } })
     }
@@ -259,12 +259,12 @@ impl Quota {
 
     /// Number of calls of all replicas that no response has confirmed yet.
     fn unconfirmed(&self) -> u64 {
-        self.calls.unconfirmed().saturating_add(self.others.unconfirmed())
+        self.calls.unconfirmed.saturating_add(self.others.unconfirmed)
     }
 
     /// Time of the last call of any replica.
     pub(super) fn last(&self) -> Option<Instant> {
-        self.calls.last().max(self.others.last()).max(self.last_shared)
+        self.calls.last.max(self.others.last).max(self.last_shared)
     }
 
     fn minute_ends(&self, now: Instant) -> impl Iterator<Item = Instant> {
@@ -290,7 +290,7 @@ impl Quota {
         let floor = self.floor(window.limit(self.per_day()).unwrap_or(0), purpose);
         let left = window.left(self.unconfirmed(), self.per_day())?;
         if self.share_of(&window).and_then(|share| share.left(floor)) == Some(0) {
-            return Some(window.resets());
+            return Some(window.resets);
         }
         if left > floor {
             return match purpose {
@@ -301,10 +301,10 @@ impl Quota {
         let maybe_used_up = window.left_without_unconfirmed(self.per_day()).is_some_and(|left| left > floor);
         match self.last() {
             Some(last) if window.is_end_inferred() && self.per_day().is_none() => {
-                Some(window.resets().min(last + INFERRED_FOR))
+                Some(window.resets.min(last + INFERRED_FOR))
             }
-            Some(last) if maybe_used_up => Some(window.resets().min(last + PROBE_AFTER)),
-            _ => Some(window.resets()),
+            Some(last) if maybe_used_up => Some(window.resets.min(last + PROBE_AFTER)),
+            _ => Some(window.resets),
         }
     }
 
@@ -341,7 +341,7 @@ impl Quota {
         }
         // The pace is no limit, so all replicas use the same end of the window.
         let resets = window.expected_reset();
-        Some(Pace { total, left, began: window.began(), resets, length: window.length() })
+        Some(Pace { total, left, began: window.began, resets, length: window.length })
     }
 }
 

@@ -41,7 +41,7 @@ impl Quota {
             refusals: self.refusals,
             inferred_limit: self.inferred_limit.map(|(limit, until)| (limit, moment.millis(until))),
             // Without calls of others in flight, which may be reservations that are returned.
-            last: self.calls.last().max(self.last_shared).map(|last| moment.millis(last)),
+            last: self.calls.last.max(self.last_shared).map(|last| moment.millis(last)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Quota {
         match &mut self.share {
             Some(share) => share.ends_at = None,
             None => {
-                let (replicas, began) = (replicas.max(1), self.window.map(|window| window.began()));
+                let (replicas, began) = (replicas.max(1), self.window.map(|window| window.began));
                 self.share = Some(Share { replicas, left: self.left(), began, spent: 0, ends_at: None });
             }
         }
@@ -100,7 +100,7 @@ impl Quota {
 
     /// Time for which the state stays relevant.
     pub(super) fn relevant_for(&self, now: Instant) -> Duration {
-        let until = self.window.map(|window| window.resets()).max(self.held_until);
+        let until = self.window.map(|window| window.resets).max(self.held_until);
         until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now)).min(FUTURE_MAX)
     }
 }

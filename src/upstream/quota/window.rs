@@ -31,14 +31,15 @@ pub(super) struct Window {
     lost_calls: u64,
     /// Calls of all replicas since the window began.
     sent_calls: u64,
-    began: Instant,
-    resets: Instant,
+    pub(super) began: Instant,
+    /// End of the window, late enough for the clock of any replica.
+    pub(super) resets: Instant,
     /// Part of `resets` that allows for the clock of the replica that stated it.
     skew: Duration,
-    resets_at: Option<Timestamp>,
+    pub(super) resets_at: Option<Timestamp>,
     /// End of the previous window.
     ended_at: Option<Timestamp>,
-    length: Duration,
+    pub(super) length: Duration,
 }
 
 /// Counts of the store that the current state includes.
@@ -279,26 +280,9 @@ impl Window {
         !self.is_reset_stated && !self.is_limit_stated
     }
 
-    pub(super) fn began(&self) -> Instant {
-        self.began
-    }
-
-    /// Returns the end of the window, late enough for the clock of any replica.
-    pub(super) fn resets(&self) -> Instant {
-        self.resets
-    }
-
     /// Returns the end of the window without the allowance for clocks.
     pub(super) fn expected_reset(&self) -> Instant {
         self.resets - self.skew
-    }
-
-    pub(super) fn resets_at(&self) -> Option<Timestamp> {
-        self.resets_at
-    }
-
-    pub(super) fn length(&self) -> Duration {
-        self.length
     }
 }
 
