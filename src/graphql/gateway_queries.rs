@@ -4,15 +4,12 @@
 //! introspection, so that a gateway that copies the schema (stitching without directives) does not expose them. The
 //! text of the schema is as good as introspection, so validation rejects it if introspection is disabled.
 
-use std::sync::LazyLock;
-
 use async_graphql::{Any, Context, Object, SimpleObject};
 
 use super::entities::{Entity, entities};
 use super::error_behavior::NonNull;
 use super::errors::FieldError;
 use super::operation_context::operation;
-use super::stitching;
 
 pub(super) struct GatewayQueries;
 
@@ -46,8 +43,7 @@ impl GatewayQueries {
 
     /// This schema with the directives by which a stitching gateway configures itself.
     #[graphql(name = "_sdl", visible = false)]
-    async fn sdl(&self) -> &'static str {
-        static SCHEMA: LazyLock<String> = LazyLock::new(stitching::sdl);
-        &SCHEMA
+    async fn sdl<'c>(&self, ctx: &Context<'c>) -> &'c str {
+        &operation(ctx).parts.stitching_schema
     }
 }

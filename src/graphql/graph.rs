@@ -1,6 +1,6 @@
 //! [`Graph`]: executes operations against the schema, over the parts that all operations share.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use async_graphql::{Request, Response};
@@ -9,6 +9,7 @@ use futures_util::StreamExt as _;
 use super::federation::{self, FederationSettings};
 use super::operation_context::{GraphParts, LazyText, OperationContext};
 use super::schema::{GraphSchema, schema};
+use super::stitching;
 use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
 use crate::domain::change::ChangeCause;
@@ -25,6 +26,9 @@ use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::feeds::ChangeFeeds;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::counts::CallCounts;
+
+/// The schema for stitching, which has no settings, printed on first use.
+static STITCHING_SCHEMA: LazyLock<String> = LazyLock::new(stitching::sdl);
 
 /// The graph: schema and shared parts. Cheap to clone.
 #[derive(Clone)]
@@ -47,7 +51,15 @@ impl Graph {
     ) -> Self {
         let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
         let federation_schema = federation_schema(federation, connections.clone());
-        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, federation_schema })
+        Self::of(GraphParts {
+            sources,
+            mapping,
+            change_feeds,
+            connections,
+            actions,
+            federation_schema,
+            stitching_schema: &STITCHING_SCHEMA,
+        })
     }
 
     fn of(parts: GraphParts) -> Self {
@@ -87,8 +99,16 @@ impl Graph {
         let change_feeds = Arc::clone(&self.parts.change_feeds);
         let federation_schema = federation_schema(federation, connections.clone());
         let actions = self.parts.actions.with_settings(actions);
-        Self::of(GraphParts { sources, mapping, change_feeds, connections, actions, federation_schema })
-            .measured_by(self.metrics())
+        Self::of(GraphParts {
+            sources,
+            mapping,
+            change_feeds,
+            connections,
+            actions,
+            federation_schema,
+            stitching_schema: &STITCHING_SCHEMA,
+        })
+        .measured_by(self.metrics())
     }
 
     /// Returns the revision of the data that the caller's responses depend on.

@@ -40,6 +40,8 @@ pub(super) struct GraphParts {
     pub(super) actions: AccountActions,
     /// The schema as a subgraph of Apollo Federation.
     pub(super) federation_schema: LazyText,
+    /// The schema with the directives of schema stitching.
+    pub(super) stitching_schema: &'static LazyLock<String>,
 }
 
 /// A text that is printed on first use.
