@@ -9,7 +9,7 @@ import { serve, subgraph } from './people.mjs';
 
 const program = process.env.APOLLO_ROUTER_BIN ?? 'router';
 
-/** The version of the router, or undefined if there is none. */
+/** The version of the router, or undefined if no router is installed. */
 export function version() {
   try {
     const said = execFileSync(program, ['--version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

@@ -50,8 +50,19 @@ impl Graph {
         actions: AccountActions,
     ) -> Self {
         let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
+        Self::of(sources, mapping, change_feeds, connections, actions, federation)
+    }
+
+    fn of(
+        sources: Arc<DataSources>,
+        mapping: ToolkitMapping,
+        change_feeds: Arc<ChangeFeeds>,
+        connections: ConnectionSettings,
+        actions: AccountActions,
+        federation: FederationSettings,
+    ) -> Self {
         let federation_schema = federation_schema(federation, connections.clone());
-        Self::of(GraphParts {
+        let parts = GraphParts {
             sources,
             mapping,
             change_feeds,
@@ -59,10 +70,7 @@ impl Graph {
             actions,
             federation_schema,
             stitching_schema: &STITCHING_SCHEMA,
-        })
-    }
-
-    fn of(parts: GraphParts) -> Self {
+        };
         Self { schema: schema(), parts: Arc::new(parts), metrics: Metrics::default() }
     }
 
@@ -97,18 +105,8 @@ impl Graph {
     ) -> Self {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let change_feeds = Arc::clone(&self.parts.change_feeds);
-        let federation_schema = federation_schema(federation, connections.clone());
         let actions = self.parts.actions.with_settings(actions);
-        Self::of(GraphParts {
-            sources,
-            mapping,
-            change_feeds,
-            connections,
-            actions,
-            federation_schema,
-            stitching_schema: &STITCHING_SCHEMA,
-        })
-        .measured_by(self.metrics())
+        Self::of(sources, mapping, change_feeds, connections, actions, federation).measured_by(self.metrics())
     }
 
     /// Returns the revision of the data that the caller's responses depend on.
