@@ -1,8 +1,8 @@
 //! Cursors of connections: the position of an item in its list.
 //!
-//! A cursor is base64url of: a version, the scan direction, the binding to its list, the index in the upstream page,
-//! the number of rows up to the item, the item's timestamp, its ties and id, the upstream's cursor of the page, and a
-//! truncated HMAC. A cursor that this service did not create, or created for another list, is rejected.
+//! A cursor is base64url of: a version, the scan direction with flags, the binding to its list, the index in the
+//! upstream page, the number of rows up to the item, the item's timestamp, its ties and id, the upstream's cursor of the
+//! page, and a truncated HMAC. A cursor that this service did not create, or created for another list, is rejected.
 //!
 //! A read continues after the *item*, so rows that are added or removed elsewhere are neither repeated nor skipped.
 //! Rejected: an offset, which does both.
@@ -19,6 +19,8 @@ use crate::domain::input::{BadInput, BadInputReason};
 
 /// First byte of every cursor. It changes with the layout.
 const VERSION: u8 = 1;
+/// Flag in the byte with the scan direction: the list's pages overlap.
+const PAGES_OVERLAP: u8 = 0x02;
 /// Flag in the byte with the number of ties: the ties are not complete.
 const TIES_IN_PART: u8 = 0x80;
 const BINDING_BYTES: usize = 8;
@@ -44,6 +46,9 @@ pub(crate) struct Cursor {
     pub(crate) page: Option<Arc<str>>,
     /// Its index in that page.
     pub(crate) index: u16,
+    /// Whether pages up to this one repeat rows. A read from this page could not recognize rows of the pages before it.
+    /// It therefore starts at the first page if it goes back, or if the cursor is not exact.
+    pub(crate) pages_overlap: bool,
     /// Number of rows of the scan up to and including it; 0 if unknown.
     pub(crate) seen: u32,
     /// Timestamp by which the scan is ordered, in microseconds; `None` if the item has none.
@@ -55,13 +60,19 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
+    /// Whether the timestamp and the ties alone tell which rows with a timestamp precede the item.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.order_micros.is_some() && self.ties.is_whole
+    }
+
     /// Encodes the cursor for a response.
     pub(crate) fn encode(&self, binding: [u8; BINDING_BYTES], ids: &IdKey) -> String {
         let scan_direction = match self.scan_direction {
             ScanDirection::ListOrder => 0,
             ScanDirection::Reversed => 1,
         };
-        let mut bytes = vec![VERSION, scan_direction];
+        let flags = if self.pages_overlap { PAGES_OVERLAP } else { 0 };
+        let mut bytes = vec![VERSION, scan_direction | flags];
         bytes.extend(binding);
         bytes.extend(self.index.to_be_bytes());
         bytes.extend(self.seen.to_be_bytes());
@@ -111,10 +122,10 @@ impl Cursor {
         if !bool::from(mac(ids, signed).ct_eq(received)) {
             return damaged();
         }
-        let Some(([version, scan_direction], rest)) = signed.split_first_chunk::<2>() else {
+        let Some(([version, flags], rest)) = signed.split_first_chunk::<2>() else {
             return damaged();
         };
-        let scan_direction = match (*version, *scan_direction) {
+        let scan_direction = match (*version, *flags & !PAGES_OVERLAP) {
             (VERSION, 0) => ScanDirection::ListOrder,
             (VERSION, 1) => ScanDirection::Reversed,
             _ => return refused("is of another version of this service"),
@@ -125,10 +136,11 @@ impl Cursor {
         if *bound != binding {
             return refused("belongs to another list, with another filter, order or parent");
         }
-        Self::read(scan_direction, rest).map_or_else(damaged, Ok)
+        let pages_overlap = flags & PAGES_OVERLAP != 0;
+        Self::read(scan_direction, pages_overlap, rest).map_or_else(damaged, Ok)
     }
 
-    fn read(scan_direction: ScanDirection, bytes: &[u8]) -> Option<Self> {
+    fn read(scan_direction: ScanDirection, pages_overlap: bool, bytes: &[u8]) -> Option<Self> {
         let (index, bytes) = bytes.split_first_chunk::<2>()?;
         let (seen, bytes) = bytes.split_first_chunk::<4>()?;
         let (micros, bytes) = bytes.split_first_chunk::<8>()?;
@@ -147,6 +159,7 @@ impl Cursor {
             scan_direction,
             page,
             index: u16::from_be_bytes(*index),
+            pages_overlap,
             seen: u32::from_be_bytes(*seen),
             order_micros: Some(i64::from_be_bytes(*micros)).filter(|micros| *micros != i64::MIN),
             ties: Ties { hashes, is_whole },
@@ -177,6 +190,7 @@ mod tests {
             scan_direction: ScanDirection::ListOrder,
             page,
             index: 7,
+            pages_overlap: false,
             seen: 8,
             order_micros,
             ties: Ties::NONE,
@@ -194,12 +208,12 @@ mod tests {
         #[test]
         fn an_encoded_cursor_parses_to_itself(
             page in proptest::option::of(".{0,60}"), index: u16, seen: u32, id in "ca_[a-z0-9]{1,400}",
-            order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool,
+            order_micros in proptest::option::of(0i64..4_000_000_000_000_000), opposite: bool, pages_overlap: bool,
             hashes in proptest::collection::vec(any::<u32>(), 0..=TIES_MAX), is_whole: bool,
         ) {
             let scan_direction = if opposite { ScanDirection::Reversed } else { ScanDirection::ListOrder };
             let ties = Ties { hashes, is_whole };
-            let cursor = Cursor { scan_direction, index, seen, ties, ..cursor(page, order_micros, &id) };
+            let cursor = Cursor { scan_direction, index, pages_overlap, seen, ties, ..cursor(page, order_micros, &id) };
             prop_assert_eq!(Cursor::parse(&cursor.encode(LIST, &key()), LIST, &key()).unwrap(), cursor);
         }
 
@@ -224,7 +238,7 @@ mod tests {
             rest in prop::collection::vec(any::<u8>(), 0..12), id in prop::option::of("[a-z\u{e9}]{0,4}"),
             page in prop::option::of((0..3_u8, prop::collection::vec(prop::num::u8::ANY, 0..4))),
         ) {
-            let mut bytes = vec![VERSION, flags & 1];
+            let mut bytes = vec![VERSION, flags & (1 | PAGES_OVERLAP)];
             bytes.extend(LIST);
             bytes.extend(places);
             bytes.push(ties | (flags & TIES_IN_PART));

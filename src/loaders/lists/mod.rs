@@ -23,6 +23,8 @@ pub mod parent;
 mod position;
 pub mod provider_page;
 pub mod providers;
+mod read_before;
+mod reverse_pages;
 pub mod scan;
 pub mod slice;
 mod tie_run;

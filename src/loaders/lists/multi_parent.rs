@@ -198,7 +198,8 @@ impl MultiParentRead<'_> {
         let row = |(index, account): (usize, &SharedAccount)| {
             seen += 1;
             let ties = ties.next(&scan, account, is_ordered);
-            Row { account: Arc::clone(account), freshness, page: None, index, seen, ties, is_ordered }
+            let (account, page, is_overlapping) = (Arc::clone(account), None, false);
+            Row { account, freshness, page, index, seen, ties, is_ordered, is_overlapping }
         };
         let mut run = ScanRun::empty();
         run.add_freshness(freshness);

@@ -40,6 +40,8 @@ pub(crate) struct CursorTracker<'c> {
     was_page_read: bool,
     /// Whether the item, one of its remembered ties, or a row after it was read.
     is_item_passed: bool,
+    /// Whether the position of a row was undecided.
+    was_unsure: bool,
     /// Whether the upstream returned rows in another order than requested. Timestamps are then ignored.
     is_unordered: bool,
 }
@@ -51,13 +53,15 @@ impl<'c> CursorTracker<'c> {
             is_same_direction: cursor.scan_direction == scan_direction,
             was_page_read: false,
             is_item_passed: false,
+            was_unsure: false,
             is_unordered: false,
         }
     }
 
-    /// Whether timestamps are of no use, and neither the item, its ties nor its page were found.
+    /// Whether timestamps did not decide, and neither the item, its ties nor its page were found.
     pub(crate) fn is_lost(&self) -> bool {
-        self.item_micros().is_none() && !self.is_item_passed && !self.was_page_read
+        let is_undecided = self.item_micros().is_none() || self.was_unsure;
+        is_undecided && !self.is_item_passed && !self.was_page_read
     }
 
     fn item_micros(&self) -> Option<i64> {
@@ -75,8 +79,15 @@ impl<'c> CursorTracker<'c> {
         self.is_unordered |= !step.is_ordered;
         let position = self.compare(scan, step, index, account);
         self.is_item_passed |= position.is_reached() || self.is_item_or_tie(scan, account);
+        self.was_unsure |= position == RowPosition::Unsure;
         self.was_page_read |= step.cursor == self.cursor.page;
         position
+    }
+
+    /// Whether a row has a later timestamp than the item, so that no tie of the item follows it.
+    pub(crate) fn is_past(&self, scan: &Scan, account: &ConnectedAccount) -> bool {
+        let times = self.item_micros().zip(scan.order_micros(account));
+        times.is_some_and(|(item, row)| item != row && scan.precedes(item, row))
     }
 
     fn compare(&self, scan: &Scan, step: &WalkPage, index: usize, account: &ConnectedAccount) -> RowPosition {

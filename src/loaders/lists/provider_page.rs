@@ -118,6 +118,7 @@ impl ProviderPage {
             scan_direction: ScanDirection::ListOrder,
             page: None,
             index: u16::try_from(self.first_index + index).unwrap_or(u16::MAX),
+            pages_overlap: false,
             seen: 0,
             order_micros: None,
             ties: Ties::NONE,

@@ -49,6 +49,8 @@ pub(crate) struct Row {
     pub(crate) ties: Ties,
     /// Whether its page and all pages before it were in the requested order.
     pub(crate) is_ordered: bool,
+    /// Whether its page, or a page before it, repeats a row of another page.
+    pub(crate) is_overlapping: bool,
 }
 
 /// Items read in one direction, nearest first.
@@ -129,11 +131,13 @@ impl Slice {
     /// Returns the cursor of the item at an index of the slice.
     #[must_use]
     pub fn cursor(&self, index: usize) -> Option<String> {
-        let Row { account, freshness: _, page, index, seen, ties, is_ordered } = self.rows.get(index)?;
+        let Row { account, freshness: _, page, index, seen, ties, is_ordered, is_overlapping } =
+            self.rows.get(index)?;
         let cursor = Cursor {
             scan_direction: self.scan_direction,
             page: page.clone(),
             index: u16::try_from(*index).unwrap_or(u16::MAX),
+            pages_overlap: *is_overlapping,
             seen: *seen,
             order_micros: self.list.order_micros(account).filter(|_| *is_ordered),
             ties: ties.clone(),

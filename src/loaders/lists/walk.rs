@@ -7,7 +7,8 @@
 //! repeat (docs/upstreams.md#composio-paging).
 //!
 //! An upstream may not use the requested order. [`WalkPage::is_ordered`] compares the rows with all rows of the walk so
-//! far, apart from repeated ones.
+//! far, apart from repeated ones. [`WalkPage::is_overlapping`] reports the repeated ones. A walk from a later page does
+//! not know the rows before that page, so it cannot recognize all of them.
 //!
 //! A cursor can expire between two pages. The upstream's documentation does not name the status for it
 //! (docs/upstreams.md#composio-paging). The walk then restarts from the first page, at most [`RESTARTS_MAX`] times.
@@ -43,6 +44,8 @@ pub(crate) struct PageWalk<'l> {
     novelty: NoveltyCheck,
     order: OrderCheck,
     pages_read: usize,
+    /// Whether the walk began at the first page, or restarted there.
+    is_from_first_page: bool,
     restarts: usize,
     /// Whether the walk has restarted and not returned a page since.
     is_restart: bool,
@@ -85,19 +88,26 @@ impl NoveltyCheck {
     }
 }
 
-/// Detects rows that are not in the scan's order.
+/// Detects rows that are not in the scan's order, and rows that repeat.
 struct OrderCheck {
     /// The time of the last row in order.
     last: Option<i64>,
+    /// Whether all rows that have a time are in order. Rows of earlier pages may repeat.
     is_ordered: bool,
+    /// Whether a page repeats a row of an earlier page.
+    is_overlapping: bool,
 }
 
 impl OrderCheck {
-    const NEW: Self = Self { last: None, is_ordered: true };
+    const NEW: Self = Self { last: None, is_ordered: true, is_overlapping: false };
 
-    /// Adds a page. Returns whether all rows so far that have a time are in order. Rows of earlier pages may repeat.
-    fn add(&mut self, scan: &Scan, page: &Page, ids_seen: &HashSet<Box<str>>) -> bool {
-        for row in page.items.iter().filter(|row| !ids_seen.contains(&row.id)) {
+    /// Adds a page.
+    fn add(&mut self, scan: &Scan, page: &Page, ids_seen: &HashSet<Box<str>>) {
+        for row in &page.items {
+            if ids_seen.contains(&row.id) {
+                self.is_overlapping = true;
+                continue;
+            }
             let Some(time) = scan.order_micros(row) else { continue };
             if self.last.is_some_and(|last| scan.precedes(time, last)) {
                 self.is_ordered = false;
@@ -105,7 +115,6 @@ impl OrderCheck {
             self.last = Some(time);
         }
         self.is_ordered &= scan.is_page_ordered(page);
-        self.is_ordered
     }
 }
 
@@ -131,6 +140,8 @@ pub(crate) struct WalkPage {
     pub(crate) freshness: Freshness,
     /// Whether its rows and all rows before them are in the scan's order. Rows without a timestamp are ignored.
     pub(crate) is_ordered: bool,
+    /// Whether it, or a page before it in the walk, repeats a row of another page.
+    pub(crate) is_overlapping: bool,
     /// Whether the walk restarted with this page. The caller must then discard all pages before it.
     pub(crate) is_restart: bool,
 }
@@ -142,7 +153,7 @@ impl WalkPage {
         Cached { value: page, freshness }: Cached<Arc<Page>>,
     ) -> Self {
         let is_ordered = scan.is_page_ordered(&page);
-        Self { cursor, page, freshness, is_ordered, is_restart: false }
+        Self { cursor, page, freshness, is_ordered, is_overlapping: false, is_restart: false }
     }
 }
 
@@ -174,6 +185,7 @@ impl<'l> PageWalk<'l> {
         cursor: Option<Arc<str>>,
         stale_policy: StalePolicy,
     ) -> Self {
+        let is_from_first_page = cursor.is_none();
         let next = WalkState::At(cursor);
         let (cursors_seen, ids_seen, novelty) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
         Self {
@@ -187,6 +199,7 @@ impl<'l> PageWalk<'l> {
             novelty,
             order: OrderCheck::NEW,
             pages_read: 0,
+            is_from_first_page,
             restarts: 0,
             is_restart: false,
             cursors_expired_at: None,
@@ -234,8 +247,10 @@ impl<'l> PageWalk<'l> {
                 Some(next) => WalkState::At(Some(Arc::clone(next))),
             };
             let is_restart = std::mem::take(&mut self.is_restart);
-            let is_ordered = self.order.add(self.scan, &read.value, &self.ids_seen);
-            return Ok(Some(WalkPage { is_restart, is_ordered, ..WalkPage::new(self.scan, cursor, read) }));
+            self.order.add(self.scan, &read.value, &self.ids_seen);
+            let OrderCheck { is_ordered, is_overlapping, .. } = self.order;
+            let page = WalkPage::new(self.scan, cursor, read);
+            return Ok(Some(WalkPage { is_restart, is_ordered, is_overlapping, ..page }));
         }
     }
 
@@ -254,6 +269,7 @@ impl<'l> PageWalk<'l> {
     /// page is fetched again.
     fn restart(&mut self, is_first: bool) {
         self.next = WalkState::At(None);
+        self.is_from_first_page = true;
         (self.restarts, self.is_restart) = (self.restarts + 1, true);
         (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
         (self.novelty, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
@@ -267,6 +283,11 @@ impl<'l> PageWalk<'l> {
     /// Whether an item occurs for the first time.
     pub(crate) fn is_new(&mut self, account: &SharedAccount) -> bool {
         self.ids_seen.insert(account.id.clone())
+    }
+
+    /// Whether the walk read every page from the first one.
+    pub(crate) fn is_from_first_page(&self) -> bool {
+        self.is_from_first_page
     }
 
     /// Whether there may be another page.

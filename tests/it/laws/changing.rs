@@ -13,10 +13,11 @@ use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
-use switchboard::domain::filters::{AccountOrder, AccountOrderField, OrderDirection};
+use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountOrderField, OrderDirection};
 use switchboard::domain::page::Direction;
+use switchboard::loaders::lists::parent::Parent;
 use switchboard::loaders::settings::ListSettings;
-use switchboard::sandbox::{Account, CursorKind, Tenant};
+use switchboard::sandbox::{Account, CursorKind, Tenant, Ties};
 
 use super::bench::{Bench, FromScenario, List};
 use super::expected_lists::{self, Scenario, Traits, accounts, is_in, scenario, time, traits};
@@ -260,4 +261,52 @@ proptest! {
         let list = List { order, ..list };
         with_paused_clock(check(&accounts, scenario, &list, (direction, size), &meanwhile));
     }
+}
+
+/// Reads accounts by creation time, newest first, 9 per page from upstream pages of 2, while they change. The first of
+/// `moments` are the times of the accounts.
+async fn check_changes(moments: &[i64], cursor: CursorKind, meanwhile: &[ChangesBetweenPages]) {
+    let row = |(number, at): (usize, &i64)| {
+        expected_lists::account(&format!("ca_{number}"), (500, 0, 0, *at, *at, 50), 0, 100)
+    };
+    let accounts: Vec<_> = moments.iter().enumerate().map(row).collect();
+    let scenario = Scenario { cursor, ties: Ties::Mirrored, page_rows: 2 };
+    let list =
+        List { parent: Parent::Project, filter: AccountFilter::default(), order: AccountOrder::NEWEST_FIRST };
+    check(&accounts, scenario, &list, (Direction::Forward, 9), meanwhile).await;
+}
+
+/// All accounts that the cursor remembers are deleted, and with them the page of the cursor.
+#[tokio::test(start_paused = true)]
+async fn older_accounts_follow_after_all_accounts_of_a_time_are_deleted() {
+    let moments = [vec![2; 40], vec![1; 5]].concat();
+    let unchanged = || (Vec::new(), true);
+    let meanwhile = [unchanged(), unchanged(), unchanged(), (vec![Change::DeleteShown(4)], true)];
+    for cursor in [CursorKind::Page, CursorKind::Keyset] {
+        check_changes(&moments, cursor, &meanwhile).await;
+    }
+}
+
+/// The cursor's page begins with an account that the cursor does not remember.
+#[tokio::test(start_paused = true)]
+async fn accounts_of_one_time_follow_after_those_on_the_cursors_page_are_deleted() {
+    let unchanged = || (Vec::new(), true);
+    let meanwhile = [unchanged(), unchanged(), unchanged(), (vec![Change::DeleteShown(2)], true)];
+    check_changes(&[2; 48], CursorKind::Keyset, &meanwhile).await;
+}
+
+/// Cached pages and new ones overlap, so the list is read from its first page, with accounts that were missed before.
+#[tokio::test(start_paused = true)]
+async fn accounts_that_a_cursor_no_longer_remembers_are_not_repeated() {
+    let newest = || Change::InsertNewest((500, 0, 0, 0, 0, 50));
+    let meanwhile = [
+        (vec![newest(), newest()], false),
+        (vec![Change::DeleteShown(1)], false),
+        (Vec::new(), true),
+        (vec![newest()], true),
+        (vec![newest()], false),
+        (Vec::new(), true),
+        (vec![newest()], true),
+    ];
+    check_changes(&[2; 72], CursorKind::Page, &meanwhile).await;
 }

@@ -24,7 +24,7 @@ use tower::{BoxError, service_fn};
 
 use super::bench::{Bench, List, ids, wanted};
 use super::expected_lists::Scenario;
-use super::{cases, with_paused_clock};
+use super::{cases, one_tenth, with_paused_clock};
 
 /// Transport attempts of one call, and walks of one read.
 const ATTEMPTS: usize = 3;
@@ -35,6 +35,8 @@ enum Order {
     Asked,
     Opposite,
     Shuffled(u64),
+    /// All rows have one time.
+    Tied,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -49,11 +51,23 @@ enum Total {
 struct Behaviour {
     rows: usize,
     order: Order,
-    /// The number of new rows of each page, and of rows of the page before that it repeats.
+    /// The number of new rows of each page, and of the rows before them that it repeats.
     pages: Vec<(usize, usize)>,
+    /// The same for all further pages.
+    further_pages: (usize, usize),
+    /// Shuffles the rows within each page.
+    page_shuffle: Option<u64>,
     total: Total,
     /// The calls with a cursor at which all cursors expire, and with which status.
     expiries: Vec<(usize, u16)>,
+}
+
+impl Behaviour {
+    /// An upstream with pages of these new and repeated rows, and a right total.
+    fn new(rows: usize, order: Order, pages: Vec<(usize, usize)>, further_pages: (usize, usize)) -> Self {
+        let (page_shuffle, total, expiries) = (None, Total::Exact, Vec::new());
+        Self { rows, order, pages, further_pages, page_shuffle, total, expiries }
+    }
 }
 
 /// The upstream: its pages, and the cursors that it takes.
@@ -78,6 +92,11 @@ fn row(number: usize, time: usize) -> Value {
     })
 }
 
+/// Sorts numbers in an order that depends on the seed.
+fn shuffle<T>(items: &mut [T], seed: u64, number: impl Fn(&T) -> u64) {
+    items.sort_by_key(|item| (number(item) + 1).wrapping_mul(seed | 1).rotate_left(17));
+}
+
 impl Misbehaving {
     fn new(behaviour: &Behaviour) -> Self {
         // The newest first, as the test asks.
@@ -85,16 +104,19 @@ impl Misbehaving {
         match behaviour.order {
             Order::Asked => {}
             Order::Opposite => times.reverse(),
-            Order::Shuffled(seed) => {
-                times.sort_by_key(|time| (*time as u64 + 1).wrapping_mul(seed | 1).rotate_left(17));
-            }
+            Order::Shuffled(seed) => shuffle(&mut times, seed, |time| *time as u64),
+            Order::Tied => times.fill(0),
         }
         let rows: Vec<_> = times.iter().enumerate().map(|(number, time)| row(number, *time)).collect();
         let (mut pages, mut at) = (Vec::new(), 0);
-        let sizes = behaviour.pages.iter().copied().chain(std::iter::repeat((5, 0)));
+        let sizes = behaviour.pages.iter().copied().chain(std::iter::repeat(behaviour.further_pages));
         for (size, repeated) in sizes {
             let end = (at + size).min(rows.len());
-            pages.push(rows[at.saturating_sub(repeated)..end].to_vec());
+            let mut page: Vec<_> = (at.saturating_sub(repeated)..end).collect();
+            if let Some(seed) = behaviour.page_shuffle {
+                shuffle(&mut page, seed, |number| *number as u64);
+            }
+            pages.push(page.into_iter().map(|number| rows[number].clone()).collect());
             at = end;
             if at == rows.len() {
                 break;
@@ -161,8 +183,31 @@ fn behaviours() -> impl Strategy<Value = Behaviour> {
     let status = prop_oneof![Just(400_u16), Just(404), Just(410), Just(422), Just(500)];
     let page =
         (prop_oneof![1 => Just(0_usize), 6 => 1..9_usize], prop_oneof![2 => 0..3_usize, 1 => 0..9_usize]);
-    (0..40_usize, order, vec(page, 0..8), total, vec((0..12_usize, status), 0..4))
-        .prop_map(|(rows, order, pages, total, expiries)| Behaviour { rows, order, pages, total, expiries })
+    (0..40_usize, order, vec(page, 0..8), total, vec((0..12_usize, status), 0..4)).prop_map(
+        |(rows, order, pages, total, expiries)| Behaviour {
+            total,
+            expiries,
+            ..Behaviour::new(rows, order, pages, (5, 0))
+        },
+    )
+}
+
+/// Long pages, most of which repeat more rows than a cursor remembers, and often more than the page before them has.
+fn wide_overlaps() -> impl Strategy<Value = Behaviour> {
+    let order = prop_oneof![
+        Just(Order::Asked),
+        Just(Order::Opposite),
+        any::<u64>().prop_map(Order::Shuffled),
+        Just(Order::Tied),
+    ];
+    let page = (prop_oneof![1..5_usize, 5..50_usize], prop_oneof![Just(0), 0..100_usize]);
+    let further_pages = (20..50_usize, prop_oneof![Just(0), 0..100_usize]);
+    (0..160_usize, order, vec(page, 0..6), further_pages, proptest::option::of(any::<u64>())).prop_map(
+        |(rows, order, pages, further_pages, page_shuffle)| Behaviour {
+            page_shuffle,
+            ..Behaviour::new(rows, order, pages, further_pages)
+        },
+    )
 }
 
 fn bench(behaviour: &Behaviour) -> (Arc<Misbehaving>, Bench, List) {
@@ -180,6 +225,7 @@ async fn check(behaviour: &Behaviour, size: usize, has_more_selected: bool, is_s
     let (mut shown, mut is_complete) = (Vec::new(), true);
     let mut request = wanted(Direction::Forward, size);
     request.has_more_selected = has_more_selected;
+    let mut last_cursor = None;
     loop {
         let before = upstream.calls.lock().unwrap().len();
         let slice = match bench.try_read(&list, request.clone()).await {
@@ -202,11 +248,12 @@ async fn check(behaviour: &Behaviour, size: usize, has_more_selected: bool, is_s
             assert!(slice.total_items.is_none_or(|total| total == behaviour.rows as u64));
         }
         assert!(!slice.has_next || !page.is_empty(), "`hasNextPage` is true after an empty page");
-        assert!(shown.len() <= 200, "paging does not end");
+        assert!(shown.len() <= behaviour.rows + 200, "paging does not end");
+        last_cursor = page.len().checked_sub(1).and_then(|last| slice.cursor(last)).or(last_cursor);
         if !slice.has_next {
             break;
         }
-        request.after = slice.cursor(page.len() - 1);
+        request.after.clone_from(&last_cursor);
         if is_slow {
             bench.expire_pages().await;
         }
@@ -225,6 +272,28 @@ async fn check(behaviour: &Behaviour, size: usize, has_more_selected: bool, is_s
         let is_total_wrong = matches!(behaviour.total, Total::Wrong(total) if total > behaviour.rows as u64);
         assert!(is_complete || is_total_wrong, "the list is complete");
     }
+    if is_all && behaviour.expiries.is_empty() {
+        check_way_back(&bench, &list, last_cursor, &shown, size).await;
+    }
+}
+
+/// Reads the list back to its beginning from the cursor of its last row.
+async fn check_way_back(bench: &Bench, list: &List, last: Option<String>, shown: &[String], size: usize) {
+    let mut request = wanted(Direction::Backward, size);
+    let mut rest = &shown[..shown.len().saturating_sub(1)];
+    request.before = last;
+    while request.before.is_some() {
+        let slice = bench.read(list, request.clone()).await;
+        let page = ids(&slice);
+        assert!(page.len() == rest.len().min(size) && rest.ends_with(&page), "{page:?} ends {rest:?}");
+        rest = &rest[..rest.len() - page.len()];
+        assert!(slice.is_complete);
+        if !slice.has_previous {
+            break;
+        }
+        request.before = slice.cursor(0);
+    }
+    assert!(rest.is_empty(), "not returned: {rest:?}");
 }
 
 proptest! {
@@ -238,11 +307,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(one_tenth(cases()))]
+
+    #[test]
+    fn pages_that_overlap_widely_repeat_no_row(
+        behaviour in wide_overlaps(), size in 5..60_usize, has_more_selected: bool, is_slow: bool,
+    ) {
+        with_paused_clock(check(&behaviour, size, has_more_selected, is_slow));
+    }
+}
+
+/// Rows of one time, in pages of 100. A page of 10 is shorter than what the page after it repeats.
+#[tokio::test(start_paused = true)]
+async fn a_page_that_repeats_rows_before_the_cursors_page_is_recognized() {
+    for order in [Order::Asked, Order::Opposite, Order::Shuffled(7), Order::Tied] {
+        let pages = vec![(100, 0), (100, 0), (10, 0)];
+        let behaviour = Behaviour::new(300, order, pages, (50, 50));
+        check(&behaviour, 40, true, false).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn rows_that_are_read_again_do_not_displace_the_remembered_ones() {
     let pages = vec![(6, 0), (2, 0), (0, 4)];
     let expiries = vec![(0, 400), (7, 400)];
-    let behaviour = Behaviour { rows: 30, order: Order::Opposite, pages, total: Total::Exact, expiries };
+    let behaviour = Behaviour { expiries, ..Behaviour::new(30, Order::Opposite, pages, (5, 0)) };
     check(&behaviour, 4, false, false).await;
 }
 
@@ -250,7 +340,7 @@ async fn rows_that_are_read_again_do_not_displace_the_remembered_ones() {
 async fn rows_that_are_read_again_are_remembered_in_the_order_of_the_list() {
     let pages = vec![(0, 0), (8, 0), (4, 0), (4, 0)];
     let (order, expiries) = (Order::Shuffled(630_327_020_703_651_314), vec![(9, 400)]);
-    let behaviour = Behaviour { rows: 38, order, pages, total: Total::Exact, expiries };
+    let behaviour = Behaviour { expiries, ..Behaviour::new(38, order, pages, (5, 0)) };
     check(&behaviour, 1, false, false).await;
 }
 
@@ -258,7 +348,7 @@ async fn rows_that_are_read_again_are_remembered_in_the_order_of_the_list() {
 async fn read_12(expiries: &[(usize, u16)]) -> (usize, bool, bool, Vec<Option<String>>) {
     let pages = vec![(5, 0), (0, 0), (5, 2), (5, 0)];
     let behaviour =
-        Behaviour { rows: 15, order: Order::Asked, pages, total: Total::Exact, expiries: expiries.to_vec() };
+        Behaviour { expiries: expiries.to_vec(), ..Behaviour::new(15, Order::Asked, pages, (5, 0)) };
     let (upstream, bench, list) = bench(&behaviour);
     let slice = bench.read(&list, wanted(Direction::Forward, 12)).await;
     let calls = upstream.calls.lock().unwrap().clone();
