@@ -1,7 +1,7 @@
 //! Properties 2 and 5: accounts are added, deleted and updated between two pages.
 //!
 //! If upstream cursors are positions in the order, no account that stays throughout is skipped or repeated.
-//! If they are page numbers, none is repeated, and one is skipped only if no page, as last returned by the
+//! If they are page numbers, none is repeated, and one is skipped only if no page of the list, as last returned by the
 //! upstream, has it: it moved between two responses. The totals then reveal the gap, or nothing could.
 //!
 //! There is one limit. If more accounts share a time than a cursor remembers, and all remembered accounts are

@@ -38,26 +38,55 @@ pub(super) fn intercept(
     }))
 }
 
-/// The upstream's pages as last returned: account ids by query.
+/// The upstream's pages as last returned, by list and cursor.
 #[derive(Clone, Default)]
-pub(super) struct LastPages(Arc<Mutex<HashMap<String, Vec<String>>>>);
+pub(super) struct LastPages(Arc<Mutex<HashMap<String, Pages>>>);
+
+/// The pages of one list by their cursors.
+type Pages = HashMap<Option<String>, LastPage>;
+
+struct LastPage {
+    ids: Vec<String>,
+    next_cursor: Option<String>,
+}
 
 impl LastPages {
     pub(super) fn on(&self, network: Network) -> Network {
         let heard = self.clone();
         intercept(network, move |query, (status, page)| {
-            heard.0.lock().unwrap().insert(query.to_owned(), page_ids(&page));
+            let parameters = url::form_urlencoded::parse(query.as_bytes()).into_owned();
+            let (cursors, list): (Vec<_>, Vec<_>) = parameters.partition(|(name, _)| name == "cursor");
+            let cursor = cursors.into_iter().next().map(|(_, cursor)| cursor);
+            let mut pages = heard.0.lock().unwrap();
+            pages.entry(format!("{list:?}")).or_default().insert(cursor, LastPage::new(&page));
+            drop(pages);
             (status, page)
         })
     }
 
-    /// Whether some page, as last returned, has this account.
+    /// Whether some page, as last returned, has this account. A page counts only if the pages before it lead to it. The
+    /// upstream no longer returns the others, because the list is shorter.
     pub(super) fn holds(&self, id: &str) -> bool {
-        self.0.lock().unwrap().values().flatten().any(|heard| heard == id)
+        self.0.lock().unwrap().values().any(|pages| holds(pages, id))
     }
 }
 
-fn page_ids(page: &Value) -> Vec<String> {
-    let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
-    items.iter().filter_map(|item| item["id"].as_str()).map(str::to_owned).collect()
+fn holds(pages: &Pages, id: &str) -> bool {
+    let mut cursor = None;
+    while let Some(page) = pages.get(&cursor) {
+        if page.ids.iter().any(|own| own == id) {
+            return true;
+        }
+        let Some(next) = &page.next_cursor else { return false };
+        cursor = Some(next.clone());
+    }
+    false
+}
+
+impl LastPage {
+    fn new(page: &Value) -> Self {
+        let items = page["items"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ids = items.iter().filter_map(|item| item["id"].as_str()).map(str::to_owned).collect();
+        Self { ids, next_cursor: page["next_cursor"].as_str().map(str::to_owned) }
+    }
 }
