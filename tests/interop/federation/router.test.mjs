@@ -13,22 +13,10 @@ import { apollo } from '../../../examples/federation/compose.mjs';
 import { ask } from '../../../examples/federation/demo.mjs';
 import { subgraph } from '../../../examples/federation/people.mjs';
 import { start, version } from '../../../examples/federation/router.mjs';
-import {
-  guarded,
-  larger,
-  mutationsRun,
-  questions,
-  referencesAreFound,
-  requestIdsAreForwarded,
-  supergraphWith,
-  tokensAreAsked,
-  upstreamErrorsHaveTheirCodes,
-} from './graph.mjs';
+import { testGateway } from './gateway.mjs';
+import { startGraph, startWithTokens, supergraphWith } from './graph.mjs';
 
 const skip = version() ? false : 'There is no Apollo Router: install `router`, or set APOLLO_ROUTER_BIN.';
-
-/** The numbers of requests to Switchboard and to the people service by the query plan, and of upstream calls. */
-const planned = [[1, 2, 2], [1, 2, 1], [1, 1, 0], [1, 1, 2]];
 
 /** Calls `use` with a router.yaml that has additional lines. */
 async function withConfig(lines, use) {
@@ -44,43 +32,13 @@ async function withConfig(lines, use) {
 }
 
 describe(`Apollo Router ${version() ?? ''}`, { skip }, () => {
-  let graph;
-  before(async () => {
-    graph = await larger(start, subgraph);
-  });
-  after(() => graph?.stop());
-
-  for (const [place, { what, query, right }] of questions.entries()) {
-    it(what, async () => {
-      const { answer, ...cost } = await graph.ask(query);
-      assert.equal(answer.errors, undefined, JSON.stringify(answer.errors));
-      right(answer.data);
-      assert.deepEqual([cost.asked.length, cost.people, cost.upstream], planned[place]);
-    });
-  }
-
-  it('a field error keeps its code, and the other data is returned', async () => {
-    const { answer } = await graph.ask('{ connectedAccounts(first: 10000) { totalCount } viewer { id } }');
-    assert.deepEqual(answer.data, { connectedAccounts: null, viewer: { id: 'user_1' } });
-    assert.equal(answer.errors[0].extensions.code, 'BAD_USER_INPUT');
-    assert.equal(answer.errors[0].extensions.reason, 'BAD_PAGE_SIZE');
-  });
-
-  it('references of the other service to providers and toolkits are resolved', () => referencesAreFound(graph));
-
-  it('a mutation runs, and its payload has fields of both services', () => mutationsRun(graph));
-
-  it('the id of a request is forwarded', () => requestIdsAreForwarded(graph));
-
-  it('an error of an upstream keeps its code, and the other data is returned', () => upstreamErrorsHaveTheirCodes(graph));
-
-  tokensAreAsked(start, subgraph);
+  testGateway({ start, schema: subgraph });
 });
 
 describe('Apollo Router without a licence', { skip }, () => {
   let graph, urls;
   before(async () => {
-    graph = await larger(start, subgraph);
+    graph = await startGraph(start, subgraph);
     urls = { switchboard: graph.switchboard.url, people: graph.people };
   });
   after(() => graph?.stop());
@@ -88,8 +46,8 @@ describe('Apollo Router without a licence', { skip }, () => {
   it('refuses subscriptions', async () => {
     // Of clients that do not accept a stream, it says so first.
     const accept = 'multipart/mixed;subscriptionSpec=1.0, application/json';
-    const { answer } = await graph.ask('subscription { connectedAccountChanged { kind } }', {}, { accept });
-    assert.equal(answer.errors[0].extensions.code, 'SUBSCRIPTION_DISABLED');
+    const { response } = await graph.ask('subscription { connectedAccountChanged { kind } }', {}, { accept });
+    assert.equal(response.errors[0].extensions.code, 'SUBSCRIPTION_DISABLED');
   });
 
   it('does not start with subscriptions enabled', () =>
@@ -111,8 +69,8 @@ describe('Apollo Router without a licence', { skip }, () => {
     const router = await start({ ...urls, supergraphSdl });
     try {
       const body = JSON.stringify({ query: '{ providers(first: 1) { nodes { name } } }' });
-      const answer = await fetch(router.url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-      assert.equal((await answer.json()).data.providers.nodes.length, 1);
+      const response = await fetch(router.url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+      assert.equal((await response.json()).data.providers.nodes.length, 1);
     } finally {
       await router.stop();
     }
@@ -123,7 +81,7 @@ describe('Apollo Router without a licence', { skip }, () => {
 // `protocols/websocket.rs`): the caller's headers in the upgrade, and a `connection_init` that repeats the token elsewhere.
 describe("Apollo Router's WebSocket to a subgraph", () => {
   let switchboard;
-  before(async () => (switchboard = await guarded()));
+  before(async () => (switchboard = await startWithTokens()));
   after(() => switchboard?.stop());
 
   /** The messages of a subscription until it has a change or the socket is closed. */
