@@ -109,7 +109,7 @@ fn code_shared_by_sandbox_and_client_is_found() {
             ("src/sandbox/item.rs", "use super::state::state;\nuse crate::domain::page::Page;"),
             ("src/sandbox/mod.rs", "use crate::sandbox::item; use http::StatusCode;"),
             ("src/upstream/accounts.rs", "use crate::sandbox::Account;"),
-            ("src/app.rs", "use crate::sandbox::Sandbox;"),
+            ("src/app/mod.rs", "use crate::sandbox::Sandbox;"),
             ("src/cli/demo.rs", "use crate::sandbox::Sandbox;"),
         ],
     );
@@ -130,7 +130,7 @@ fn whole_configuration_below_app_is_found() {
         rules::only_app_and_above_see_the_whole_configuration,
         &[
             ("src/http/mod.rs", "fn routes(config: &crate::config::Config) {}"),
-            ("src/app.rs", "use crate::config::Config;"),
+            ("src/app/mod.rs", "use crate::config::Config;"),
             ("src/config/rules.rs", "use crate::config::Config;"),
         ],
     );

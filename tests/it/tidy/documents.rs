@@ -42,10 +42,12 @@ fn test_exists(name: &str) -> bool {
     roots().iter().any(|root| {
         let files = ["{}.rs", "{}/mod.rs", "{}/tests.rs"].map(|file| root.join(file.replace("{}", module)));
         // Unit tests are in a module `tests` of the file that they test.
-        let unit = module.strip_suffix("/tests").map(|module| root.join(format!("{module}.rs")));
+        let unit = module.strip_suffix("/tests").into_iter();
+        let unit =
+            unit.flat_map(|module| ["{}.rs", "{}/mod.rs"].map(|file| root.join(file.replace("{}", module))));
         let is_in =
             |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {last}(")));
-        exists(root, &path) || files.iter().chain(&unit).any(is_in)
+        exists(root, &path) || files.into_iter().chain(unit).any(|file| is_in(&file))
     })
 }
 

@@ -43,7 +43,7 @@ impl Source {
         }
     }
 
-    /// The layer of a file under `src`: `http` for `src/http/ops.rs`, `app` for `src/app.rs`.
+    /// The layer of a file under `src`: `http` for `src/http/ops.rs`, `main` for `src/main.rs`.
     pub(crate) fn layer(&self) -> Option<&str> {
         let inside = self.path.strip_prefix("src/")?;
         inside.split('/').next().map(|first| first.trim_end_matches(".rs"))
