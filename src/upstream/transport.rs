@@ -352,14 +352,14 @@ impl Transport {
             error.is_unsent = is_connect_failure(cause.as_ref());
             error.caused_by(cause)
         };
-        let is_post = permit.kind != RequestKind::Read;
+        let is_not_read = permit.kind != RequestKind::Read;
         let response = self.network.clone().oneshot(request).await.map_err(unavailable)?;
         let (head, body) = response.into_parts();
         // Recorded before the body is read, because the upstream has counted the call already.
         let held = permit.on_response(head.status, &head.headers);
         // With 203, a proxy has changed the response (RFC 9110, 15.3.4), which is still the answer to this request.
         let is_answer = matches!(head.status, StatusCode::OK | StatusCode::NON_AUTHORITATIVE_INFORMATION);
-        if is_answer || (is_post && head.status.is_success()) {
+        if is_answer || (is_not_read && head.status.is_success()) {
             let limit_bytes = self.settings.body_limit_bytes;
             let body = self.read(body, limit_bytes).await?;
             let body = content_coding::decode(&head.headers, body, limit_bytes).map_err(|coding| {
