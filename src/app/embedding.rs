@@ -50,6 +50,7 @@ impl Switchboard {
     ///
     /// It cannot fail: an invalid request and an unreachable upstream are `errors` in the response.
     pub async fn execute(&self, request: impl Into<Request>, caller: &Caller) -> Response {
+        Clock::follow_system();
         let rules = TransportRules { mutations: true };
         Response(self.operations.run(request.into().0, rules, caller.clone()).await)
     }

@@ -123,7 +123,7 @@ impl Clock {
     }
 
     /// Compares [`Self::system`] with the system's clock, at most once in [`FOLLOW_INTERVAL`], and follows a jump. Each
-    /// request calls it.
+    /// request calls it, also in a program that embeds the library.
     pub fn follow_system() {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (system, before) = (Self::system(), Instant::now());

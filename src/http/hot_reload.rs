@@ -18,6 +18,7 @@ use super::body::BodyBudget;
 use super::edge::{Edge, EdgeParts};
 use super::routes::Routes;
 use super::shutdown::ShutdownToken;
+use crate::domain::clock::Clock;
 use crate::telemetry::traces::RequestTracer;
 
 /// The routes of a listener that are in force.
@@ -122,6 +123,8 @@ pub fn router(parts: EdgeParts) -> Router {
 pub fn traced_router(parts: EdgeParts, tracer: Option<RequestTracer>) -> Router {
     let routes = ReloadableEdge::new(parts, tracer).routes().now();
     Router::new().fallback_service(service_fn(move |request: Request| {
+        // Switchboard's own listeners do this for each request, before its routes.
+        Clock::follow_system();
         let (routes, shutdown) = (routes.clone(), ShutdownToken::from_extensions(request.extensions()));
         async { Ok::<_, Infallible>(routes.handle(request, shutdown).await) }
     }))

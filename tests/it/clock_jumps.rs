@@ -3,13 +3,17 @@
 //!
 //! The clock is replaced by a library of a few lines, which the C compiler that the build needs anyway translates.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
+use std::{env, fs};
 
-use axum::http::StatusCode;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request as HttpRequest, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use switchboard::{Caller, Switchboard};
+use tower::ServiceExt as _;
 
 use crate::config::ConfigFile;
 use crate::edge::issuer::Key;
@@ -35,6 +39,9 @@ int clock_gettime(clockid_t id, struct timespec *time) {
     return failed;
 }
 "#;
+
+/// The variable that [`SHIFTED_CLOCK`] reads.
+const OFFSET_FILE: &str = "CLOCK_OFFSET_FILE";
 
 /// A shifted wall clock; its files are removed at the end of the test.
 struct ShiftedClock {
@@ -63,11 +70,12 @@ impl ShiftedClock {
         self.folder.join("clock.so")
     }
 
+    fn offset_file(&self) -> PathBuf {
+        self.folder.join("offset")
+    }
+
     fn shift(&self, seconds: i64) {
-        // Replaced in one step: a reader must not see an empty file.
-        let next = self.folder.join("next");
-        fs::write(&next, seconds.to_string()).unwrap();
-        fs::rename(&next, self.folder.join("offset")).unwrap();
+        shift(&self.offset_file(), seconds);
     }
 
     async fn serve(&self, key: &Key) -> (Serving, ConfigFile) {
@@ -79,10 +87,18 @@ impl ShiftedClock {
         );
         let library = self.library();
         let serving = Serving::start_with(&settings, |command| {
-            command.env("LD_PRELOAD", library).env("CLOCK_OFFSET_FILE", self.folder.join("offset"));
+            command.env("LD_PRELOAD", library).env(OFFSET_FILE, self.offset_file());
         });
         (serving.await, jwks)
     }
+}
+
+/// Shifts the clock of the processes that read this file.
+fn shift(offset_file: &Path, seconds: i64) {
+    // Replaced in one step: a reader must not see an empty file.
+    let next = offset_file.with_extension("next");
+    fs::write(&next, seconds.to_string()).unwrap();
+    fs::rename(&next, offset_file).unwrap();
 }
 
 impl Drop for ShiftedClock {
@@ -150,5 +166,45 @@ async fn after_a_correction_of_the_clock_tokens_are_checked_by_the_right_time() 
         assert_eq!(status, StatusCode::OK, "{wrong_by}: {answer}");
         let age = now().duration_since(fetched_at(&answer)).as_secs();
         assert!((0..60).contains(&age), "{wrong_by}: {answer}");
+    }
+}
+
+/// A program that embeds the library: each of its requests follows the clock, by [`Switchboard::execute`] and by the
+/// router. The test runs itself again in a process with a shifted clock.
+#[tokio::test]
+async fn requests_of_an_embedding_program_follow_the_clock() {
+    let Some(offset_file) = env::var_os(OFFSET_FILE).map(PathBuf::from) else {
+        let clock = ShiftedClock::new("embedded", 0);
+        let name = "clock_jumps::requests_of_an_embedding_program_follow_the_clock";
+        let mut process = Command::new(env::current_exe().unwrap());
+        process.args([name, "--exact"]).env("LD_PRELOAD", clock.library());
+        let output = process.env(OFFSET_FILE, clock.offset_file()).output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+        return;
+    };
+    let switchboard = Switchboard::builder().sandbox().build().unwrap();
+    let caller = Caller::admin("embedded", switchboard.tenant());
+    let execute = async || switchboard.execute(QUERY, &caller).await.json::<Value>().unwrap();
+    let send = async || {
+        let body = Body::from(json!({ "query": QUERY }).to_string());
+        let request = HttpRequest::post("/graphql").header("content-type", "application/json").body(body);
+        let response = switchboard.router().oneshot(request.unwrap()).await.unwrap();
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    let jump = async |hours| {
+        shift(&offset_file, hours * HOUR);
+        // The clocks are compared at most every 20 ms.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let before = execute().await;
+    jump(25).await;
+    let executed = execute().await;
+    jump(50).await;
+    let sent = send().await;
+    for (before, after) in [(&before, &executed), (&executed, &sent)] {
+        let distance = fetched_at(after).duration_since(fetched_at(before)).as_secs();
+        assert!((25 * HOUR..25 * HOUR + 60).contains(&distance), "the data was read again: {before} {after}");
     }
 }
