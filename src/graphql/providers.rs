@@ -78,7 +78,8 @@ object_type! {
         }
 
         /// The accounts connected through the integration's toolkits. Selected on many integrations at once, it takes
-        /// one upstream call and not one each.
+        /// one upstream call per 100 accounts requested, not one per integration; more if the accounts are unevenly
+        /// spread.
         #[expect(clippy::too_many_arguments, reason = "the arguments are the schema's own")]
         async fn connected_accounts(
             &self,

@@ -36,7 +36,7 @@ impl Query {
     }
 
     /// Looks up objects by their global IDs, in the requested order, with null for each that is missing. Takes at most
-    /// one call per upstream.
+    /// one call per upstream, and one more for every further 100 accounts.
     async fn nodes(&self, ctx: &Context<'_>, ids: Vec<ID>) -> Each<Node> {
         NonNull(Some(each(ctx, "ids", &ids, |id| node::node(ctx, id)).await))
     }
