@@ -1,4 +1,4 @@
-//! Parses the command line, runs the command, prints one error line.
+//! Parses the command line and runs the command.
 
 use std::process::ExitCode;
 

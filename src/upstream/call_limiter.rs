@@ -4,9 +4,10 @@
 //! affect another. The number of limiters is bounded, because callers may bring their own keys. An evicted credential
 //! starts again with an unknown quota, which its first response states.
 //!
-//! [`CallLimiter::acquire`] checks the quota and the breaker, waits for a concurrency permit, and checks again, because
-//! the state may have changed meanwhile. A call that may not be sent is *held*: its caller gets an error at once. With
-//! other replicas, the call is reserved in the store before the second check ([`sharing`]).
+//! [`CallLimiter::acquire`] checks the key, the quota and the breaker, waits for a concurrency permit, and checks
+//! again, because the state may have changed meanwhile. With other replicas, the call is reserved in the store before
+//! the second check ([`sharing`]). A call that may not be sent is *held*: `acquire` returns an error. The transport
+//! tries again only if the quota holds the call briefly.
 
 mod limiter;
 mod sharing;

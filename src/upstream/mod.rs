@@ -2,13 +2,16 @@
 //!
 //! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each; [`account_writes`] has the
 //! calls that change an account, and [`toolkits`] reads the names of services. All use [`transport`], the only HTTP
-//! client of the crate. `wire` decodes by allow-list, so no secret outlives the response's bytes.
+//! client of the crate. `wire` decodes by allow-list, so no secret outlives the response's bytes; `content_coding`
+//! decompresses before it. The `request_kind` decides which policies apply to a call.
 //!
-//! Each call first acquires a permit from the credential's `call_limiter`, which applies the [`quota`], the
-//! [`concurrency`] limit and the [`breaker`]. A call that gets no permit is *held*: it is not sent, and its caller gets
-//! an error at once. [`retry`] repeats failed calls; `refusals` remembers requests that must not be repeated.
-//! [`status`], [`counts`] and `metrics` report the outcomes, and `problem_log` logs unreadable parts of responses.
-//! [`jwks`] fetches the keys of token issuers. [`connection_failure`] finds the cause of a failed connection.
+//! Each call first acquires a permit from the credential's `call_limiter`, which applies the [`quota`] (read from the
+//! headers by [`rate_limit`]), the [`breaker`] and the [`concurrency`] limit, for which a call waits. A call that gets
+//! no permit is *held*: it is not sent. If the quota holds it for at most 2 s, [`retry`] tries again; otherwise its
+//! caller gets the [`error`]. [`retry`] also repeats failed calls; `refusals` remembers requests that must not be
+//! repeated. [`status`], [`counts`] and `metrics` report the outcomes, and `problem_log` logs unreadable parts of
+//! responses. [`jwks`] fetches the keys of token issuers. [`connection_failure`] finds the cause of a failed
+//! connection, and [`probe`] has the result of a call of `switchboard check`.
 
 pub mod account_writes;
 pub mod accounts;
