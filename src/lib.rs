@@ -32,7 +32,8 @@
 //!
 //! # Serve it
 //!
-//! [`Switchboard::router`] has the routes of `switchboard serve`. Choose an `auth.mode` first.
+//! [`Switchboard::router`] has the public routes of `switchboard serve`, without probes and metrics. Your server
+//! accepts the connections, with its own limits, timeouts and checks of request heads. Choose an `auth.mode` first.
 //!
 //! ```no_run
 //! # use switchboard::Switchboard;
@@ -48,7 +49,8 @@
 //! # Settings
 //!
 //! [`Builder::set`] takes every setting by the name that it has in `switchboard.default.toml`, which documents all of
-//! them. The same validation applies as for the server's configuration file.
+//! them. The same validation applies as for the server's configuration file. Settings of the process have no effect
+//! here: `http.listen`, `server.*`, `ops.*`, `log.*`, `traces.*` and `metrics.*`.
 //!
 //! # Stability
 //!

@@ -1,8 +1,8 @@
 //! Switchboard inside another program: the public API of the library.
 //!
 //! [`Builder`] collects settings, which are validated like those of a file, and builds a [`Switchboard`]: it executes
-//! requests, and has the routes of `switchboard serve` as an axum [`Router`]. [`wiring`](super::wiring) constructs the
-//! parts below.
+//! requests, and has the public routes of `switchboard serve` as an axum [`Router`]. [`wiring`](super::wiring)
+//! constructs the parts below.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,8 +55,11 @@ impl Switchboard {
         Response(self.operations.run(request.into().0, rules, caller.clone()).await)
     }
 
-    /// Returns the routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, and GraphiQL at
-    /// `/`.
+    /// Returns the public routes of `switchboard serve`: `/graphql` over HTTP, WebSocket and event streams, GraphiQL at
+    /// `/`, Composio's `/webhooks/composio`, and `/example` if the setting `http.example` is true.
+    ///
+    /// Probes and metrics are not among them. Limits and timeouts of connections, and the checks of malformed request
+    /// heads, are those of your server.
     ///
     /// Callers are authenticated by the setting `auth.mode`. With `"none"`, the default, every request whose `Host` is
     /// a name of this machine may read everything that the API keys can read: set another mode before others can reach

@@ -1,8 +1,9 @@
 //! Construction of the shared parts below HTTP: networks, upstream clients, caches, the graph, and the operation
 //! engine.
 //!
-//! [`graph_over`] and [`operations_over`] take the networks and the clock as parameters, so that tests run the real
-//! wiring over the sandbox, on paused time.
+//! [`graph_over`] builds the graph, and `operations_of` the engine over it; [`operations_over`] does both, for tests.
+//! They take the networks and the clock as parameters, so that tests run the real wiring over the sandbox, on paused
+//! time.
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use crate::upstream::accounts::AccountsClient;
 use crate::upstream::providers::ProvidersClient;
 use crate::upstream::transport::{self, Network, Transport};
 
-/// Returns the operation engine over the real networks, without HTTP.
+/// Returns the operation engine over the real networks, without HTTP, for tests and benchmarks.
 ///
 /// # Errors
 /// If TLS cannot be set up.
@@ -38,7 +39,7 @@ pub fn operations(config: &Config) -> anyhow::Result<OperationEngine> {
     operations_over(config, Clock::system(), &Networks::real(config)?)
 }
 
-/// Returns the operation engine over given networks.
+/// Returns the operation engine over given networks, for tests.
 ///
 /// # Errors
 /// If the schema is not valid, which tests rule out.
@@ -50,6 +51,7 @@ pub fn operations_over(
     operations_of(graph_over(config, clock, networks), config, clock)
 }
 
+/// Returns the operation engine over a graph, with its limits and documents.
 pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
     let operations = OperationEngine::new(graph, &config.cache.shares(), clock);
     let operations = operations.context("the schema is not valid")?;
@@ -61,7 +63,7 @@ pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyh
     Ok(operations.with_documents(&config.documents, config.trusted_documents().cloned()))
 }
 
-/// Returns only the graph, for tests that wrap it before they build the engine.
+/// Returns the graph over given networks, with its metrics and caches.
 #[must_use]
 pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
     let metrics = Metrics::new(&config.metrics, clock.now());

@@ -1,4 +1,5 @@
-//! The command line: one file for each command.
+//! The command line. Each command has a file, except `schema`, which is here. `check` also has `upstream_check` and
+//! `redis_check`, and `serve` has `reload` and `systemd`.
 //!
 //! Results go to standard output, error lines (`switchboard: …`) and the log to standard error. Exit codes: 0 for
 //! success, 1 for a failure while the command ran, 2 for wrong usage or a wrong configuration.

@@ -7,6 +7,9 @@
 //! 3. `SWITCHBOARD__SECTION__KEY` variables;
 //! 4. flags.
 //!
+//! Then secrets are read from the files that settings such as `api_key_file` name. Last, OpenTelemetry's `OTEL_*`
+//! variables set what no other source sets of `[traces]` (`otel`).
+//!
 //! It reports all problems at once, one line each, with the setting's name and the origin of its value.
 //!
 //! Rejected: the `config` crate. It does not know in which line a value is, stops at the first value of a wrong type,
@@ -50,7 +53,7 @@ pub struct ConfigSources {
     /// A TOML file.
     pub file: Option<PathBuf>,
     /// The environment. Variables that begin with `SWITCHBOARD__` are settings; one that spells a setting differently
-    /// is a problem, and all others are ignored.
+    /// is a problem. OpenTelemetry's variables set `[traces]`, and all others are ignored.
     pub variables: Vec<(OsString, OsString)>,
     /// Settings from the command line: the setting's name, the flag's name, and the value as text.
     pub flags: Vec<(&'static str, &'static str, String)>,
