@@ -1,7 +1,8 @@
 //! The schema that clients see, and its resolvers.
 //!
-//! [`graph::Graph`] executes operations; `operation` calls it. Each family of types has a file, named as in the other
-//! layers. Resolvers read data only through the operation's loader.
+//! [`graph::Graph`] executes operations; `operation` calls it. Each family of types has a file, whose name has the
+//! object's name, as in the other layers. Queries read data only through the operation's loader. Mutations call
+//! `loaders::actions`, which also needs the data sources (`operation_context`).
 //!
 //! A field that may call an upstream is `Option<Result<…>>`: if the upstream fails, the field is null with one error,
 //! and its siblings keep their values. With `Result<Option<…>>`, the parent would be null. [`error_behavior`] has the

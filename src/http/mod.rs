@@ -3,16 +3,19 @@
 //! Entry points are [`hot_reload::ReloadableEdge`] (the routes) and [`serve`] (the listeners). An `Edge` is the state
 //! behind the routes of one configuration; a reload replaces it.
 //!
-//! - Every request passes [`framing`], if enabled [`mod@traced`], and [`middleware`], which gives it a [`request_id`]
-//!   and records it ([`request_recorder`]).
+//! - On a listener, every request passes [`framing`], and its response gets a [`date`]. A [`router`] in another
+//!   program's server begins with the next step.
+//! - [`routes`] calls the handler of each request. [`mod@traced`] traces it, if enabled; [`middleware`] gives it a
+//!   [`request_id`] and records it ([`request_recorder`]).
 //! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation
 //!   engine. [`conditional`] answers 304.
-//! - Subscriptions are a [`response_stream`]: [`streaming`] sends it over HTTP as [`event_stream`] or [`multipart`], or
-//!   a [`websocket`] sends it. A [`shutdown`] token ends it.
+//! - Subscriptions are a [`response_stream`]: [`streaming`] sends it over HTTP in a [`stream_format`],
+//!   [`event_stream`] or [`multipart`], or a [`websocket`] sends it. A [`shutdown`] token ends it.
 //! - Pages are [`graphiql`] and [`example`], served as a [`bundle`]; Composio calls [`webhook`]; [`ops`] serves probes.
 //! - All refusals of this layer are one [`error`] type. [`rate_limit`] has the headers of the caller's limits over
 //!   time.
 //! - Each [`connection`] has a [`socket`] and its [`activity`]; a [`stream_reset`] ends one HTTP/2 stream of it.
+//! - [`settings`] has `[http]`, `[server]` and `[ops]`.
 
 mod activity;
 mod body;

@@ -1,8 +1,8 @@
 //! Scheduling of batches: a batch starts when the execution cannot continue without it.
 //!
-//! [`BatchScheduler::drive`] is the entry point; `operation` runs each execution through it. All fields of one level of
-//! a query request their keys within one poll of the execution, so the batch must start right after that poll. An
-//! earlier start would miss keys, and a later one would lose time.
+//! [`BatchScheduler::drive`] is the entry point; `graphql::graph::Graph` runs each execution through it. All fields of
+//! one level of a query request their keys within one poll of the execution, so the batch must start right after that
+//! poll. An earlier start would miss keys, and a later one would lose time.
 //!
 //! The execution and its batches share one task, and batches are polled only while the execution is pending. Rejected:
 //! async-graphql's own scheduling. It waits one millisecond at each level and spawns the batch as a task, which another

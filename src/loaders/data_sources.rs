@@ -1,7 +1,8 @@
 //! Data sources shared by all operations: providers, account lists and single accounts, with their caches.
 //!
-//! [`DataSources`] is built once in `app`. Loaders read through it, the response cache compares its
-//! [`DataSources::revision`], and the metrics endpoint calls [`DataSources::read_metrics`].
+//! [`DataSources`] is built in `app`; a reload copies it with other health rules, over the same caches. Loaders read
+//! through it, the response cache compares its [`DataSources::revision`], and the metrics endpoint calls
+//! [`DataSources::read_metrics`].
 
 use std::sync::Arc;
 use std::time::Duration;

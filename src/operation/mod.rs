@@ -2,19 +2,23 @@
 //!
 //! Entry point: [`OperationEngine`] ([`engine`]). A decoded request ([`request`]) passes these steps:
 //!
-//! 1. its document is resolved: sent with the request, or named by an id ([`persisted`]);
-//! 2. the caller's [`rate_limits`] count it, and the [`response_cache`] is checked; a hit ends here;
-//! 3. [`document`] validates the text, once per text, against the schema ([`variable_positions`], [`input_fields`],
-//!    [`suggestions`]), fixed [`bounds`] and configured [`limits`];
-//! 4. [`prepare`] resolves the operation and coerces its [`variables`];
-//! 5. its [`cost`] is checked and [`admission`] gives it a permit;
-//! 6. the [`executor`] runs it before its [`deadline`];
-//! 7. errors are masked and merged ([`errors`], under the [`codes`] that clients rely on) and the [`response`] is
-//!    written ([`response_body`]).
+//! 1. the caller's [`rate_limits`] count it;
+//! 2. its document's text is found: sent with the request, or named by an id ([`persisted`]);
+//! 3. the [`response_cache`] is checked; a hit ends here;
+//! 4. [`document`] validates the text, once per text, against the schema ([`variable_positions`], [`input_fields`],
+//!    [`suggestions`]), fixed [`bounds`] and configured [`limits`]. [`source_text`] rewrites it for both parsers,
+//!    [`literals`] are coerced, and [`syntax_errors`] has the messages;
+//! 5. [`prepare`] resolves the operation and coerces its [`variables`];
+//! 6. its complexity is charged to the caller's rate limits;
+//! 7. a query joins the execution of an equal one in flight ([`response_cache`]);
+//! 8. its [`cost`] is checked and [`admission`] gives it a permit;
+//! 9. the [`executor`] runs it before its [`deadline`]; [`introspection`] is answered here;
+//! 10. errors are masked and merged ([`errors`], under the [`codes`] that clients rely on) and the [`response`] is
+//!     written ([`response_body`]).
 //!
-//! [`subscription`] repeats steps 5 to 7 for every event. Nothing here depends on HTTP: [`OperationResponse`] describes
-//! the result, and the transport chooses a status. [`trace_attributes`] and the origin of a response supply data for
-//! the request log, metrics and traces.
+//! [`subscription`] repeats steps 8 to 10 for every event. Nothing here depends on HTTP: [`OperationResponse`]
+//! describes the result, and the transport chooses a status. [`trace_attributes`] and the origin of a response supply
+//! data for the request log, metrics and traces. [`settings`] has `[limits]` and `[documents]`.
 
 mod admission;
 mod bounds;

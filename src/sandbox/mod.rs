@@ -5,9 +5,11 @@
 //! because a shared type would hide the same mistake on both sides. Rejected: recorded responses. They cannot filter,
 //! page, run out of quota or fail on demand.
 //!
-//! A request passes `middleware` (logging, delay, faults), then `leadlex` or `composio` (key, quota, parameters), then
-//! `pages`, `item` and `state`. The data come from `tenants`, `seed_data`, `accounts` and `data/`. Two keys return the
-//! documents of `seeds/` unchanged.
+//! A request passes `middleware` (logging, delay, faults), then `leadlex`, `composio`, `composio_writes` or `catalogue`
+//! (key, quota, parameters). Reads of accounts continue to `pages`, `item` and `state`. Requests without the middleware
+//! are those to `sign_in`, the page of a link, and to `standing_faults` and `test_accounts`, which control the sandbox.
+//! The data come from `tenants`, `seed_data`, `accounts` and `data/`. Two keys return the documents of `seeds/`
+//! unchanged.
 
 mod accounts;
 mod catalogue;

@@ -1,7 +1,8 @@
 //! Telemetry for operators: the log on standard error, [`metrics`], and [`traces`].
 //!
-//! [`start`] sets up the log, which [`log_writer`] writes without blocking. [`requests`] records each request once, for
-//! the log and the metrics. [`panics`] are logged with their location, and actions in the [`audit`] log.
+//! [`start`] sets up the log, as text or [`json_lines`], which [`log_writer`] writes without blocking. [`requests`]
+//! records each request once, for the log and the metrics. [`connections`] and [`reloads`] are counted. [`panics`] are
+//! logged with their location, and actions in the [`audit`] log.
 //!
 //! At `debug` and `trace`, HTTP libraries log headers and URLs, which contain keys. So the `log.level` setting applies
 //! to this crate only; all other crates are limited to `warn`. `RUST_LOG` is not read, because its directives could

@@ -8,8 +8,9 @@
 //! the lists of many parents in few calls, and [`counts`] numbers of accounts. [`by_id`] reads single accounts.
 //! [`providers`] and [`provider_page`] serve the list of providers.
 //!
-//! Below them, [`account_lists`] reads pages through the cache, `page_fetcher` and `ownership` fetch them, and `walk`
-//! steps from page to page. `cursor`, `ties` and `position` find a cursor's item again.
+//! They read for a [`parent`] and return a [`mod@slice`]. Below them, [`account_lists`] reads pages through the cache,
+//! `page_fetcher` and `ownership` fetch them, and `walk` steps from page to page. `read_before` steps back, over the
+//! pages in `reverse_pages`. `cursor`, `ties`, `tie_run` and `position` find a cursor's item again.
 
 pub mod account_lists;
 pub mod by_id;
