@@ -87,19 +87,18 @@ impl Clock {
     #[must_use]
     pub fn at(&self, instant: Instant) -> Timestamp {
         let elapsed = match instant.checked_duration_since(self.started_instant) {
-            Some(since) => SignedDuration::try_from(since),
-            None => {
-                SignedDuration::try_from(self.started_instant.duration_since(instant)).map(|before| -before)
-            }
+            Some(since) => signed(since),
+            None => -signed(self.started_instant.duration_since(instant)),
         };
-        let start = self.corrected_start();
-        start.saturating_add(elapsed.unwrap_or(SignedDuration::MAX)).unwrap_or(Timestamp::MAX)
+        let since_epoch = self.corrected_start().saturating_add(elapsed);
+        let limit = if since_epoch.is_negative() { Timestamp::MIN } else { Timestamp::MAX };
+        Timestamp::from_duration(since_epoch).unwrap_or(limit)
     }
 
     /// Returns the instant of this clock's timeline that corresponds to `moment`.
     #[must_use]
     pub fn instant(&self, moment: Timestamp) -> Instant {
-        let elapsed = moment.duration_since(self.corrected_start());
+        let elapsed = moment.as_duration().saturating_sub(self.corrected_start());
         let distance = elapsed.unsigned_abs();
         let instant = if elapsed.is_negative() {
             self.started_instant.checked_sub(distance)
@@ -163,10 +162,14 @@ impl Clock {
         let _ = sum.compare_exchange(before, after, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    fn corrected_start(&self) -> Timestamp {
-        let back = SignedDuration::try_from(self.jumps().back).unwrap_or(SignedDuration::MAX);
-        self.started_at.saturating_sub(back).unwrap_or(Timestamp::MIN)
+    /// Returns the start as a time since the Unix epoch.
+    fn corrected_start(&self) -> SignedDuration {
+        self.started_at.as_duration().saturating_sub(signed(self.jumps().back))
     }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

@@ -4,12 +4,15 @@
 //! request that finds it exhausted is refused. Without it, the limit per body would be multiplied by the number of
 //! connections.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use futures_util::poll;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -74,11 +77,14 @@ impl BodyBudget {
         {
             return Err(HttpError::body_too_large(self.limit_of_one));
         }
-        let time = Duration::from_millis(self.timeout_ms);
-        match tokio::time::timeout(time, self.read(body)).await {
-            Ok(read) => read,
-            Err(_) => Err(HttpError::body_too_slow(self.timeout_ms)),
+        let mut read = pin!(self.read(body));
+        // Most bodies have arrived already, and need no timer.
+        if let Poll::Ready(body) = poll!(read.as_mut()) {
+            return body;
         }
+        let time = Duration::from_millis(self.timeout_ms);
+        let late = |_| Err(HttpError::body_too_slow(self.timeout_ms));
+        tokio::time::timeout(time, read).await.unwrap_or_else(late)
     }
 
     async fn read(&self, incoming: Body) -> Result<ReceivedBody, HttpError> {

@@ -27,7 +27,7 @@ use crate::operation::codes::Code;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
 use crate::operation::{OperationResponse, Outcome, TransportRules};
-use crate::telemetry::requests::{CallerName, Transport};
+use crate::telemetry::requests::{CallerName, RequestRecord, Transport};
 
 const METHODS: &str = "GET, HEAD, POST";
 
@@ -53,8 +53,8 @@ pub(crate) async fn handle(edge: Edge, request: Request, shutdown: ShutdownToken
         Ok(response) => response,
         Err(error) => error.with_media_type(accepted.once()).into_response(),
     };
-    if let Some(name) = caller {
-        response.extensions_mut().insert::<CallerName>(name);
+    if let Some(record) = response.extensions_mut().get_mut::<RequestRecord>() {
+        record.caller = caller;
     }
     response
 }

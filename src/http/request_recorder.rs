@@ -14,7 +14,7 @@ use axum::response::Response;
 use tokio::time::Instant;
 
 use super::shutdown::ShutdownToken;
-use crate::telemetry::requests::{CallerName, Outcome, RequestRecord, Requests, Route, Transport};
+use crate::telemetry::requests::{Outcome, RequestRecord, Requests, Route, Transport};
 
 /// A request or operation without a response so far. If it is dropped, the client has disconnected.
 pub(crate) struct PendingRecord {
@@ -49,7 +49,6 @@ impl PendingRecord {
         self.is_finished = true;
         let (status, took) = (response.status(), self.began.elapsed());
         let handler_record = response.extensions_mut().remove::<RequestRecord>();
-        let caller = response.extensions_mut().remove::<CallerName>();
         let route = match self.route {
             // All files of a page count as one route.
             Some(Route::Other) if status != StatusCode::NOT_FOUND => Route::Page,
@@ -62,7 +61,6 @@ impl PendingRecord {
             bytes: response.body().size_hint().exact(),
             ..RequestRecord::of(self.transport, outcome(status))
         });
-        let record = RequestRecord { caller, ..record };
         self.requests.request_ended(&record, route, Some(status.as_u16()), took);
     }
 }

@@ -19,13 +19,16 @@ pub mod requests;
 pub mod traces;
 
 use std::io::{self, IsTerminal};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt, reload};
+use tracing_subscriber::{Layer, fmt};
 
 use self::json_lines::JsonLines;
 
@@ -116,14 +119,39 @@ impl LogLevel {
 }
 
 /// The level in force, which a reload can change.
+///
+/// Rejected: `tracing_subscriber::reload`. It takes its lock several times for each span and line. Here it is only taken
+/// for log statements that tracing does not know yet.
 #[derive(Debug, Clone)]
-pub struct Level(reload::Handle<Targets, Registry>);
+pub struct Level(Arc<RwLock<Targets>>);
 
 impl Level {
+    fn new(settings: &LogSettings) -> Self {
+        Self(Arc::new(RwLock::new(settings.level.targets())))
+    }
+
     /// Applies another level; the format does not change.
     pub fn set(&self, settings: &LogSettings) {
-        // Fails only if the subscriber is gone.
-        let _ = self.0.reload(settings.level.targets());
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings.level.targets();
+        tracing::callsite::rebuild_interest_cache();
+    }
+
+    fn targets(&self) -> RwLockReadGuard<'_, Targets> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Level {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        Layer::<S>::register_callsite(&*self.targets(), metadata)
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        self.targets().enabled(metadata, context)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Layer::<S>::max_level_hint(&*self.targets())
     }
 }
 
@@ -133,7 +161,7 @@ impl Level {
 /// If a subscriber is set already, or no thread can be started.
 pub fn start(settings: &LogSettings) -> io::Result<Level> {
     let writer = log_writer::standard_error()?;
-    let (filter, handle) = reload::Layer::new(settings.level.targets());
+    let level = Level::new(settings);
     let output = match settings.format {
         LogFormat::Pretty => {
             fmt::layer().compact().with_writer(writer).with_ansi(io::stderr().is_terminal()).boxed()
@@ -142,9 +170,9 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
     };
     // A filter of the whole subscriber, whose result tracing caches for each log statement. A filter of the writer
     // alone would be asked for each line.
-    tracing_subscriber::registry().with(filter).with(output).try_init().map_err(io::Error::other)?;
+    tracing_subscriber::registry().with(level.clone()).with(output).try_init().map_err(io::Error::other)?;
     panics::install_hook();
-    Ok(Level(handle))
+    Ok(level)
 }
 
 #[cfg(test)]

@@ -6,13 +6,18 @@
 //! of keys. If another key of the same group changes, the response expires early, which is harmless.
 
 use std::cell::Cell;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
+
+use ahash::RandomState;
 
 use super::key::CacheKey;
 use crate::domain::upstream_name::{Upstream, UpstreamName};
 
 /// Number of groups of each credential, one for each bit of a mask.
 pub(crate) const GROUPS: usize = 64;
+
+/// Equal keys have equal groups in all parts of the process. Keys that a client chooses to collide do no harm.
+static GROUP_HASHER: RandomState = RandomState::with_seeds(1, 2, 3, 4);
 
 tokio::task_local! {
     static RECORDED: Cell<Dependencies>;
@@ -32,9 +37,7 @@ impl Dependencies {
 
 /// Returns the group of a key.
 pub(super) fn group(key: &impl Hash) -> usize {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    usize::try_from(hasher.finish() % GROUPS as u64).unwrap_or_default()
+    usize::try_from(GROUP_HASHER.hash_one(key) % GROUPS as u64).unwrap_or_default()
 }
 
 /// Runs an execution and returns the groups of the keys that its task looked up. Keys that are looked up by other tasks

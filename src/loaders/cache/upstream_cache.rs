@@ -117,10 +117,13 @@ impl<U: Upstream> UpstreamCache<U> {
     /// returns the credential's epoch.
     pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> (u64, u64) {
         let state = self.state_of(credential);
-        let selected = (0..GROUPS).zip(&state.group_revisions).filter(|(group, _)| groups >> group & 1 == 1);
-        let revisions = selected.map(|(_, revision)| revision.load(Ordering::Acquire));
-        let revision = revisions.fold(state.revision.load(Ordering::Acquire), u64::max);
-        (revision, state.epoch.load(Ordering::Acquire))
+        let mut newest = state.revision.load(Ordering::Acquire);
+        let mut remaining = groups;
+        while let Some(revision) = state.group_revisions.get(remaining.trailing_zeros() as usize) {
+            newest = newest.max(revision.load(Ordering::Acquire));
+            remaining &= remaining - 1;
+        }
+        (newest, state.epoch.load(Ordering::Acquire))
     }
 
     /// Expires all entries of a credential, on all replicas. They are fetched again before they are served, and are the
