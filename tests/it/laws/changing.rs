@@ -7,7 +7,7 @@
 //! There is one limit. If more accounts share a time than a cursor remembers, and all remembered accounts are
 //! deleted between two pages, the position among those accounts is unknown.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -84,6 +84,8 @@ struct Mutator {
     moments: i64,
     inserted: usize,
     touched: HashSet<String>,
+    /// The times of all accounts so far, also of deleted ones.
+    times: HashMap<String, Timestamp>,
     /// The times of which the cursor's remembered accounts are all deleted.
     worn: HashSet<Timestamp>,
 }
@@ -147,10 +149,10 @@ impl Mutator {
         walker: &Walker,
     ) {
         let shown = walker.items();
-        let row = |id: &str| before.iter().find(|row| row.id == id);
-        let Some(moment) = walker.last_item().and_then(row).map(|row| time(order, row)) else { return };
+        self.times.extend(before.iter().map(|row| (row.id.clone(), time(order, row))));
+        let Some(moment) = walker.last_item().and_then(|id| self.times.get(id)).copied() else { return };
         let is_of_it = |row: &&Account| time(order, row) == moment;
-        let passed = shown.iter().filter_map(|id| row(id)).filter(is_of_it).count();
+        let passed = shown.iter().filter(|id| self.times.get(**id) == Some(&moment)).count();
         let mut remembered = shown.iter().rev().take(REMEMBERED + 1);
         let is_left = |id: &str| after.iter().filter(is_of_it).any(|row| row.id == id);
         if passed > REMEMBERED && !remembered.any(|id| is_left(id)) {
@@ -178,7 +180,13 @@ async fn check(
     let bench =
         Bench::with_network(accounts, scenario, ListSettings::of(scenario), |network| heard.on(network));
     let mut walker = Walker::new(direction, size);
-    let mut others = Mutator { moments: 200, inserted: 0, touched: HashSet::new(), worn: HashSet::new() };
+    let mut others = Mutator {
+        moments: 200,
+        inserted: 0,
+        touched: HashSet::new(),
+        times: HashMap::new(),
+        worn: HashSet::new(),
+    };
     let filter = list.parent.narrow(&list.filter);
     let mut moved = HashSet::new();
     let mut meanwhile = meanwhile.iter();
