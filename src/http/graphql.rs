@@ -22,7 +22,7 @@ use super::error::{HttpError, RETRY_AFTER_SECONDS};
 use super::media::{AcceptedTypes, MediaType};
 use super::shutdown::ShutdownToken;
 use super::streaming::StreamContext;
-use super::{bundle, origin, rate_limit, streaming, websocket};
+use super::{bundle, compression, origin, rate_limit, streaming, websocket};
 use crate::operation::codes::Code;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
@@ -142,7 +142,7 @@ fn single_response(response: &OperationResponse, media: MediaType, head: &Parts,
         (head.method != Method::POST && response.outcome == COMPLETE).then(|| EntityTag::of(response, media));
     let mut http_response = match &tag {
         Some(tag) if tag.matches(&head.headers) => not_modified(),
-        _ => written(response, media, edge.settings.draft_status_codes),
+        _ => written(response, media, head, edge),
     };
     describe(http_response.headers_mut(), response, tag.and_then(|tag| tag.header()));
     http_response.extensions_mut().insert(response.record(Transport::Http));
@@ -186,9 +186,9 @@ fn refused_status(code: Option<Code>, draft: bool) -> StatusCode {
     }
 }
 
-/// Returns the HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes"); `draft` as in
-/// `http.draft_status_codes`.
-fn written(response: &OperationResponse, media: MediaType, draft: bool) -> Response {
+/// Returns the HTTP response of an operation (GraphQL over HTTP, 6.4 "Status Codes").
+fn written(response: &OperationResponse, media: MediaType, head: &Parts, edge: &Edge) -> Response {
+    let draft = edge.settings.draft_status_codes;
     let status = match (response.outcome, media) {
         (Outcome::Executed { whole: false }, MediaType::GraphqlResponse) if draft => {
             StatusCode::from_u16(PARTIAL_SUCCESS).unwrap_or(StatusCode::OK)
@@ -210,5 +210,8 @@ fn written(response: &OperationResponse, media: MediaType, draft: bool) -> Respo
         Outcome::Overloaded => headers.insert(RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS)),
         _ => None,
     };
+    if edge.settings.compression {
+        compression::reuse(response, &head.headers, &mut http_response);
+    }
     http_response
 }

@@ -21,6 +21,7 @@ mod activity;
 mod body;
 mod bundle;
 pub mod caller;
+mod compression;
 mod conditional;
 mod connection;
 pub mod cors;

@@ -8,7 +8,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::Request;
 use axum::http::Method;
 use axum::http::header::{ACCEPT_ENCODING, ORIGIN};
@@ -17,12 +16,10 @@ use axum::routing::{any, get};
 use futures_util::future::Either;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tower_http::CompressionLevel;
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 use tracing::Instrument as _;
 
 use super::caller::check_host;
+use super::compression::compressed;
 use super::edge::Edge;
 use super::error::HttpError;
 use super::middleware::{GRAPHQL, RequestInProgress, WEBHOOK};
@@ -129,23 +126,13 @@ fn layered_graphql(edge: &Edge) -> Option<GraphqlService> {
             (edge_of_requests.clone(), ShutdownToken::from_extensions(request.extensions()));
         async { Ok(graphql::handle(edge, request, shutdown).await) }
     });
-    // Streams are not compressed, because compression would delay their frames.
-    let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
-        .and(NotForContentType::SSE)
-        .and(NotForContentType::const_new("multipart/"));
-    let compression = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it);
-    let new_body = |response: Response<_>| response.map(Body::new);
-    let compressed = || compression.layer(graphql.clone()).map_response(new_body);
     Some(match (edge.settings.cors_origins.layer(), edge.settings.compression) {
         (None, false) => return None,
-        (None, true) => BoxCloneSyncService::new(compressed()),
+        (None, true) => BoxCloneSyncService::new(compressed(graphql)),
         (Some(cors), false) => BoxCloneSyncService::new(cors.layer(graphql)),
-        (Some(cors), true) => BoxCloneSyncService::new(cors.layer(compressed())),
+        (Some(cors), true) => BoxCloneSyncService::new(cors.layer(compressed(graphql))),
     })
 }
-
-/// Minimum size of a compressed response in bytes. Smaller ones fit into one packet anyway.
-const COMPRESSED_FROM_BYTES: u64 = 1_400;
 
 /// Returns the routes apart from `/graphql`.
 fn other_routes(settings: &HttpSettings) -> Router<Edge> {

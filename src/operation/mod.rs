@@ -21,6 +21,7 @@
 //! data for the request log, metrics and traces. [`settings`] has `[limits]` and `[documents]`.
 
 mod admission;
+mod body_forms;
 mod bounds;
 pub mod codes;
 mod cost;
@@ -52,6 +53,7 @@ mod variables;
 mod worst_case_tests;
 
 pub(crate) use self::admission::OVERLOADED_RETRY_AFTER;
+pub(crate) use self::body_forms::{BodyForms, CompressedBody};
 pub use self::document::InvalidSchema;
 pub use self::engine::OperationEngine;
 pub use self::executor::{EventSource, Executor};

@@ -1,15 +1,13 @@
 //! The response to one operation: its JSON text, and the facts that a transport needs for status and headers.
 
 use std::slice;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use async_graphql::{ServerError, Value};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use super::body_forms::BodyForms;
 use super::codes::Code;
 use super::errors::{GraphqlError, masked_and_merged};
 use super::rate_limits::{CallerLimits, RateLimitStatus, RateLimited};
@@ -48,7 +46,8 @@ pub struct OperationResponse {
     pub read_at: Option<Instant>,
     /// The caller's limits over time after this operation; `None` if it has none.
     pub rate_limit: Option<Box<RateLimitStatus>>,
-    tag: EntityTag,
+    /// What is made from the body on demand; shared by all copies.
+    pub(crate) forms: Arc<BodyForms>,
     pub(super) origin: ResponseOrigin,
     /// Whether the deadline passed before all data had arrived.
     pub(super) is_late: bool,
@@ -58,7 +57,7 @@ impl OperationResponse {
     /// Returns an entity tag of the body, with the characters `[A-Za-z0-9_-]`. Equal bodies have equal tags.
     #[must_use]
     pub fn tag(&self) -> &str {
-        self.tag.get_or_compute(&self.body)
+        self.forms.tag(&self.body)
     }
 
     /// Returns the code of the first error.
@@ -154,8 +153,7 @@ impl OperationResponse {
     fn new(outcome: Outcome, errors: &[GraphqlError], body: Bytes) -> Self {
         let code = errors.first().map(|error| error.extensions.code);
         let origin = ResponseOrigin { code, ..ResponseOrigin::default() };
-        let tag = EntityTag::default();
-        Self { body, outcome, read_at: None, rate_limit: None, tag, origin, is_late: false }
+        Self { body, outcome, read_at: None, rate_limit: None, forms: Arc::default(), origin, is_late: false }
     }
 }
 
@@ -177,21 +175,5 @@ impl ResponseOrigin {
     pub(super) fn for_copy(&self, source: ResponseSource) -> Self {
         let source = self.source.map(|_| source);
         Self { operation: self.operation.clone(), code: self.code, source, cost: Cost::default() }
-    }
-}
-
-/// An entity tag, computed on first use and shared by all copies of a response.
-#[derive(Debug, Clone, Default)]
-struct EntityTag(Arc<OnceLock<Box<str>>>);
-
-impl EntityTag {
-    /// Returns the first half of the SHA-256 of the body, in base64url. All copies must pass an equal body: only the
-    /// first call reads it.
-    fn get_or_compute(&self, body: &Bytes) -> &str {
-        let digest = || {
-            let digest: [u8; 32] = Sha256::digest(body).into();
-            URL_SAFE_NO_PAD.encode(digest.first_chunk::<16>().unwrap_or(&[0; 16])).into()
-        };
-        self.0.get_or_init(digest)
     }
 }

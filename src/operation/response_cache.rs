@@ -38,6 +38,9 @@ const NEVER_CACHED: [&str; 2] = ["upstreams", "viewer"];
 /// Approximate memory of an entry apart from its texts, in bytes.
 const ENTRY_BYTES: usize = 640;
 
+/// Divisor of a body's size for its compressed forms.
+const COMPRESSED_PART: usize = 4;
+
 /// Whether responses with these root fields may be cached and shared by concurrent requests.
 pub(super) fn is_shareable<'f>(mut root_fields: impl Iterator<Item = &'f str>) -> bool {
     root_fields.all(|name| !NEVER_CACHED.contains(&name))
@@ -104,7 +107,8 @@ impl ResponseCache {
     /// Creates a cache of at most `limit_bytes`.
     pub(super) fn new(limit_bytes: u64, clock: Clock) -> Self {
         let weigh = |key: &Arc<ResponseKey>, cached: &Arc<CachedResponse>| {
-            ENTRY_BYTES + key.weight_bytes() + cached.response.body.len()
+            let body = cached.response.body.len();
+            ENTRY_BYTES + key.weight_bytes() + body + body / COMPRESSED_PART
         };
         Self {
             clock,

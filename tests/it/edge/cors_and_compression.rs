@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use switchboard::http::cors::AllowedOrigins;
 use switchboard::http::settings::HttpSettings;
@@ -125,4 +126,38 @@ async fn long_responses_are_compressed_if_accepted() {
         send(off, with_header(post(long), "accept-encoding", "gzip")).await.header("content-encoding"),
         ""
     );
+}
+
+/// Returns the headers and the bytes of a compressed response.
+async fn compressed(router: &Router, accept_encoding: &str) -> (http::HeaderMap, Bytes) {
+    let request = with_header(
+        post(r#"{"query":"{ items(count: 500) { index } }"}"#),
+        "accept-encoding",
+        accept_encoding,
+    );
+    let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+    (head.headers, body.collect().await.unwrap().to_bytes())
+}
+
+#[tokio::test]
+async fn a_cached_response_is_compressed_once_for_each_accept_encoding() {
+    let router = edge(default_callers());
+    let (_, executed) = compressed(&router, "gzip").await;
+    let (first_headers, first) = compressed(&router, "gzip").await;
+    let (headers, again) = compressed(&router, "gzip").await;
+    assert_eq!((&first, &again), (&executed, &executed));
+    assert_eq!(again.as_ptr(), first.as_ptr(), "the same bytes in memory");
+    assert_eq!(headers["content-encoding"], "gzip");
+    for name in ["content-type", "cache-control", "vary", "content-encoding"] {
+        assert_eq!(headers.get(name), first_headers.get(name), "{name}");
+    }
+    for (accept_encoding, coding) in
+        [("br", "br"), ("gzip, deflate, br, zstd", "zstd"), ("gzip;q=0.5, br", "br")]
+    {
+        for _ in 0..2 {
+            assert_eq!(compressed(&router, accept_encoding).await.0["content-encoding"], coding);
+        }
+    }
+    let (headers, plain) = compressed(&router, "identity").await;
+    assert!(!headers.contains_key("content-encoding") && plain.starts_with(b"{"));
 }
