@@ -149,7 +149,7 @@ fn single_response(response: &OperationResponse, media: MediaType, head: &Parts,
     http_response
 }
 
-/// Number of headers that most responses get, with those of [`super::middleware`], reserved at once.
+/// Number of headers that most responses get, with those of [`super::request_in_progress`], reserved at once.
 const HEADERS: usize = 10;
 
 const COMPLETE: Outcome = Outcome::Executed { whole: true };

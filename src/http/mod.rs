@@ -5,8 +5,8 @@
 //!
 //! - On a listener, every request passes [`framing`], and its response gets a [`date`]. A [`router`] in another
 //!   program's server begins with the next step.
-//! - [`routes`] calls the handler of each request. [`mod@traced`] traces it, if enabled; [`middleware`] gives it a
-//!   [`request_id`] and records it ([`request_recorder`]).
+//! - [`routes`] calls the handler of each request. [`mod@traced`] traces it, if enabled; a [`request_in_progress`]
+//!   has its [`request_id`] and records it ([`request_recorder`]).
 //! - `/graphql` is [`graphql`]: [`media`] types, [`origin`] and [`cors`], [`caller`], [`body`], then the operation
 //!   engine. [`conditional`] answers 304.
 //! - Subscriptions are a [`response_stream`]: [`streaming`] sends it over HTTP in a [`stream_format`],
@@ -35,12 +35,12 @@ mod graphiql;
 mod graphql;
 pub mod hot_reload;
 mod media;
-mod middleware;
 mod multipart;
 pub mod ops;
 mod origin;
 mod rate_limit;
 mod request_id;
+mod request_in_progress;
 mod request_recorder;
 mod response_stream;
 mod routes;

@@ -1,10 +1,10 @@
 //! Records each request of the public listener once: in the metrics and as a log line.
 //!
-//! The handler attaches a record to its response. [`PendingRecord::finish`] adds status and duration, which only the
-//! outermost layer ([`super::middleware`]) knows. If the client disconnects, or the request is aborted at shutdown,
-//! there is neither, and the request is recorded when its future is dropped. Its upstream calls are recorded elsewhere,
-//! because other requests may have joined them. Rejected: a record that is passed down and filled in by the handlers.
-//! Every layer that can refuse a request would need it too.
+//! The handler attaches a record to its response. [`super::request_in_progress`] then calls [`PendingRecord::finish`],
+//! which adds status and duration. If the client disconnects, or the request is aborted at shutdown, there is neither,
+//! and the request is recorded when its future is dropped. Its upstream calls are recorded elsewhere, because other
+//! requests may have joined them. Rejected: a record that is passed down and filled in by the handlers. All code that
+//! can refuse a request would need it too.
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ use super::caller::check_host;
 use super::compression::compressed;
 use super::edge::Edge;
 use super::error::HttpError;
-use super::middleware::{GRAPHQL, RequestInProgress, WEBHOOK};
+use super::request_in_progress::{GRAPHQL, RequestInProgress, WEBHOOK};
 use super::settings::HttpSettings;
 use super::shutdown::ShutdownToken;
 use super::{example, graphiql, graphql, traced, webhook};

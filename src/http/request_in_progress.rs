@@ -1,5 +1,5 @@
-//! The work that is the same for every request of the public listener: its id, log span and record, and common response
-//! headers.
+//! [`RequestInProgress`]: the work that is the same for every request of the public listener: its id, log span and
+//! record, and common response headers.
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
