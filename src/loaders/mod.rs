@@ -10,6 +10,7 @@
 //! [`health`] evaluates it, and [`upstream_status`] reports the status of both upstreams.
 
 pub mod actions;
+mod batch_cache;
 mod batch_metrics;
 pub mod batch_scheduler;
 pub mod cache;

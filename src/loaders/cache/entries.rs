@@ -156,6 +156,12 @@ where
         FetchStart { at: self.now(), epoch: self.upstream_cache.epoch(&key.credential()) }
     }
 
+    /// Returns the epoch that in-flight fetches of a key belong to. A caller after an invalidation does not join a fetch
+    /// that began before it.
+    pub(crate) fn flight_epoch(&self, key: &K) -> u64 {
+        if self.rules.is_reference_data { 0 } else { self.upstream_cache.epoch(&key.credential()) }
+    }
+
     /// Returns the state of a key. `refresh` is set for one caller only.
     pub(crate) fn lookup(&self, key: &K) -> CacheLookup<V> {
         let now = self.now();

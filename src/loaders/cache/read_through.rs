@@ -21,7 +21,7 @@ use super::entries::{CacheEntries, CacheLookup, EntryRules};
 use super::freshness::{Cached, FreshnessState, StalePolicy, ValueSource};
 use super::key::{CacheKey, CacheValue};
 use super::metrics::ReadFreshness;
-use super::shared::fetch::{BatchRequest, BatchResult, FetchedValue, ReadValue};
+use super::shared::fetch::{BatchRequest, BatchResult, FetchResult, ReadValue};
 use super::single_flight::{SingleFlight, run_guarded};
 use super::upstream_cache::UpstreamCache;
 use crate::domain::upstream_name::Upstream;
@@ -32,18 +32,32 @@ use crate::upstream::quota::Purpose;
 pub struct Cache<K: CacheKey, V> {
     /// The entries, for callers that fetch and store many keys at once.
     pub(crate) entries: Arc<CacheEntries<K, V>>,
-    /// In-flight fetches by key and epoch. A caller after an invalidation does not join a fetch that began before it.
-    flights: SingleFlight<(K, u64), Result<FlightResult<V>, UpstreamError>>,
+    flights: Flights<K, Cached<V>>,
     kind: &'static str,
     variant: Arc<str>,
 }
 
+/// In-flight fetches by what they fetch, and its [`CacheEntries::flight_epoch`].
+pub(crate) type Flights<K, T> = SingleFlight<(K, u64), Result<FlightResult<T>, UpstreamError>>;
+
 /// Result of a fetch, for all callers that wait for it.
 #[derive(Clone)]
-struct FlightResult<V> {
-    cached: Cached<V>,
-    /// Whether another replica fetched it.
-    is_shared: bool,
+pub(crate) struct FlightResult<T> {
+    pub(crate) value: T,
+    /// Whether other replicas fetched all of it.
+    pub(crate) is_shared: bool,
+}
+
+impl<T> FlightResult<T> {
+    /// Returns the value of a flight for one caller, and its source.
+    pub(crate) fn with_source(
+        (result, source): (Result<Self, UpstreamError>, ValueSource),
+    ) -> (Result<T, UpstreamError>, ValueSource) {
+        match (result, source) {
+            (Ok(Self { value, is_shared: true }), ValueSource::Fetched) => (Ok(value), ValueSource::Shared),
+            (result, source) => (result.map(|result| result.value), source),
+        }
+    }
 }
 
 impl<K, V> Cache<K, V>
@@ -87,7 +101,7 @@ where
         fetch: impl FnOnce(Vec<K>) -> F,
     ) -> Result<BatchResult<K, V>, UpstreamError>
     where
-        F: Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
+        F: Future<Output = FetchResult<K, V>>,
     {
         let request = self.request(keys, purpose);
         // Boxed: as in `get`.
@@ -206,15 +220,12 @@ where
             CacheLookup::Stale { .. } | CacheLookup::StaleIfError => Purpose::Refresh,
             CacheLookup::Missing => Purpose::Needed,
         };
-        let result = || self.entries.peek(&key).map(|cached| Ok(FlightResult { cached, is_shared: false }));
-        let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
+        let result = || self.entries.peek(&key).map(|value| Ok(FlightResult { value, is_shared: false }));
+        let flight = (key.clone(), self.entries.flight_epoch(&key));
         // Boxed, because several other futures contain this one and would all grow by its size.
         let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
         match deadline.wait(K::Upstream::NAME, joined).await {
-            Ok((Ok(FlightResult { cached, is_shared: true }), ValueSource::Fetched)) => {
-                (Ok(cached), ValueSource::Shared)
-            }
-            Ok((read, source)) => (read.map(|result| result.cached), source),
+            Ok(flight) => FlightResult::with_source(flight),
             Err(late) => (self.entries.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
         }
     }
@@ -231,7 +242,7 @@ where
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
         if refresh {
-            let flight = (key.clone(), self.entries.upstream_cache.epoch(&key.credential()));
+            let flight = (key.clone(), self.entries.flight_epoch(&key));
             self.flights.start(flight, self.read(key, Purpose::Refresh, fetch));
         }
         (Ok(cached), ValueSource::Cached)
@@ -243,7 +254,7 @@ where
         key: K,
         purpose: Purpose,
         fetch: F,
-    ) -> impl Future<Output = Result<FlightResult<V>, UpstreamError>> + Send + 'static
+    ) -> impl Future<Output = Result<FlightResult<Cached<V>>, UpstreamError>> + Send + 'static
     where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
@@ -253,15 +264,15 @@ where
             let began = entries.begin(&key);
             let (retry_request, store) = (request.clone(), |read: ReadValue<V>| {
                 let ReadValue { value, fetched_at, fresh_for, is_shared } = read;
-                let cached = entries.store(key.clone(), value, began.with_fetch_time(fetched_at), fresh_for);
-                FlightResult { cached, is_shared }
+                let value = entries.store(key.clone(), value, began.with_fetch_time(fetched_at), fresh_for);
+                FlightResult { value, is_shared }
             });
             let error = match read_one(&entries.upstream_cache, request, fetch(purpose)).await {
                 Ok(read) => return Ok(store(read)),
                 Err(error) => error,
             };
-            if let Some(cached) = entries.fall_back(&key, began, &error) {
-                return Ok(FlightResult { cached, is_shared: false });
+            if let Some(value) = entries.fall_back(&key, began, &error) {
+                return Ok(FlightResult { value, is_shared: false });
             }
             if purpose == Purpose::Refresh && error.is_call_held() {
                 // The cached value was evicted meanwhile, so this is no longer a refresh: the value is needed.

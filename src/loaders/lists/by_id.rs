@@ -1,19 +1,16 @@
 //! Accounts by id, fetched in batches of up to 100 ids per list call.
 //!
-//! The entry point is [`AccountsById::get`]. It returns cached accounts, joins calls in flight, and fetches the rest
-//! through `AccountLists`. All fields of an operation share the same cache entries.
+//! The entry point is [`AccountsById::get`]. Its `BatchCache` fetches through `AccountLists`. All fields of an operation
+//! share the same cache entries.
 //!
 //! The list endpoint with `connected_account_ids` is used instead of the endpoint for one account. The latter needs one
 //! call for each account, and its response has `params`, which are secrets (docs/upstreams.md#composio-batch-reads).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::account_lists::AccountLists;
 use super::scan::{Reader, Scan};
@@ -26,12 +23,11 @@ use crate::domain::filters::{
 use crate::domain::problems::ProblemReports;
 use crate::domain::upstream_name::{Composio, UpstreamName};
 use crate::domain::view::View;
-use crate::loaders::cache::entries::{CacheLookup, FetchStart};
-use crate::loaders::cache::freshness::{Cached, ValueSource};
+use crate::loaders::batch_cache::{BatchCache, BatchSource};
+use crate::loaders::cache::freshness::Cached;
 use crate::loaders::cache::key::{CacheKey, Weigh};
 use crate::loaders::cache::read_through::Cache;
-use crate::loaders::cache::shared::fetch::{BatchResult, FetchedValue, ReadValue};
-use crate::loaders::cache::single_flight::SingleFlight;
+use crate::loaders::cache::shared::fetch::FetchResult;
 use crate::loaders::stats::PartKey;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 use crate::upstream::quota::Purpose;
@@ -54,16 +50,6 @@ struct AccountKey {
     id: Box<str>,
 }
 
-/// Key of one call.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct BatchKey {
-    credential: Fingerprint<Composio>,
-    /// Cache epoch in which the call starts. A caller after an invalidation does not join an older call.
-    epoch: u64,
-    view: View,
-    ids: Arc<[Box<str>]>,
-}
-
 /// Cached account of an id; `None` if the id has no account.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -73,22 +59,11 @@ struct AccountLookup {
     problems: ProblemReports,
 }
 
-type Lookups = HashMap<Box<str>, Result<Cached<AccountLookup>, UpstreamError>>;
-
-/// Result of one in-flight call.
-#[derive(Clone)]
-struct FlightResult {
-    lookups: Lookups,
-    /// Whether other replicas supplied all of the accounts.
-    is_shared: bool,
-}
-
 /// Accounts by id, cached and fetched in batches.
-#[derive(Clone)]
-pub struct AccountsById {
+pub struct AccountsById(Arc<BatchCache<AccountBatches>>);
+
+struct AccountBatches {
     lists: Arc<AccountLists>,
-    accounts: Arc<Cache<AccountKey, AccountLookup>>,
-    flights: Arc<SingleFlight<BatchKey, Result<FlightResult, UpstreamError>>>,
     /// Credentials for which the upstream rejected the parameter `account_type`, which is experimental
     /// (docs/upstreams.md#composio-list-request).
     without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
@@ -102,156 +77,70 @@ impl AccountsById {
     #[must_use]
     pub fn new(lists: Arc<AccountLists>) -> Self {
         let bytes = lists.upstream_cache.settings.shares().accounts;
-        Self {
-            accounts: Arc::new(Cache::new(&lists.upstream_cache, bytes, "account")),
-            flights: Arc::new(SingleFlight::of_fetches(UpstreamName::Composio)),
-            without_account_type: moka::sync::Cache::builder()
-                .max_capacity(REFUSALS_MAX)
-                .time_to_live(REFUSALS_TTL)
-                .build(),
-            lists,
-        }
+        let cache = Cache::new(&lists.upstream_cache, bytes, "account");
+        let without_account_type =
+            moka::sync::Cache::builder().max_capacity(REFUSALS_MAX).time_to_live(REFUSALS_TTL).build();
+        Self(BatchCache::new(AccountBatches { lists, without_account_type }, cache))
     }
 
     /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
-        format!("{}{:?}", self.accounts.entries.dump(), self.without_account_type.iter().collect::<Vec<_>>())
+        let BatchCache { source, cache, .. } = &*self.0;
+        format!("{}{:?}", cache.entries.dump(), source.without_account_type.iter().collect::<Vec<_>>())
     }
 
     /// Returns the size of the cached accounts in bytes.
     pub(crate) fn weight_bytes(&self) -> u64 {
-        self.accounts.entries.weight_bytes()
+        self.0.cache.entries.weight_bytes()
     }
 
     /// Returns accounts by their `ca_…` ids.
     pub async fn get(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Found {
-        let (mut found, mut needed, mut stale, mut refresh_ids) =
-            (Lookups::new(), BTreeSet::new(), BTreeSet::new(), Vec::new());
-        for id in ids {
-            match self.accounts.lookup(&key(reader, &id)) {
-                CacheLookup::Fresh { cached, refresh } | CacheLookup::Stale { cached, refresh, .. } => {
-                    refresh_ids.extend(refresh.then(|| id.clone()));
-                    reader.stats.record_freshness(cached.freshness);
-                    found.insert(id, Ok(cached));
-                }
-                CacheLookup::StaleIfError => drop(stale.insert(id)),
-                CacheLookup::Missing => drop(needed.insert(id)),
-            }
-        }
-        for batch in self.batches(reader, refresh_ids) {
-            self.flights.start(batch.clone(), self.clone().read(reader.clone(), batch, Purpose::Refresh));
-        }
-        reader.stats.record_saved_by_cache(found.len());
-        let unread = needed.len() + stale.len();
-        reader.stats.record_saved_by_batching(unread.saturating_sub(unread.div_ceil(FILTER_VALUES_MAX)));
-        // Stale entries are fetched again together with missing ones, which costs no further call.
-        let purpose = if needed.is_empty() { Purpose::Refresh } else { Purpose::Needed };
-        needed.append(&mut stale);
-        let calls = self.batches(reader, needed).into_iter().map(|batch| self.join(reader, batch, purpose));
-        let lookups = stream::iter(calls.collect::<Vec<_>>()).buffered(8).collect::<Vec<_>>().await;
-        found.extend(lookups.into_iter().flatten());
-        let report_problems = |(id, lookup): (Box<str>, Result<Cached<AccountLookup>, _>)| {
+        let credential = reader.credential.fingerprint();
+        let keys =
+            ids.into_iter().map(|id| AccountKey { credential, view: reader.view.clone(), id }).collect();
+        let read = |(key, lookup): (AccountKey, Result<Cached<AccountLookup>, _>)| {
             if let Ok(lookup) = &lookup {
-                reader.record_problems(|| PartKey::new("account", &id), &lookup.value.problems);
+                reader.stats.record_freshness(lookup.freshness);
+                reader.record_problems(|| PartKey::new("account", &key.id), &lookup.value.problems);
             }
-            (id, lookup.map(|cached| cached.map(|lookup| lookup.account)))
+            (key.id, lookup.map(|cached| cached.map(|lookup| lookup.account)))
         };
-        found.into_iter().map(report_problems).collect()
+        self.0.get(reader, keys).await.into_iter().map(read).collect()
+    }
+}
+
+impl BatchSource for AccountBatches {
+    type Key = AccountKey;
+    type Value = AccountLookup;
+
+    const CALL_MAX: usize = FILTER_VALUES_MAX;
+
+    fn name(key: &AccountKey) -> &str {
+        &key.id
     }
 
-    /// Splits ids into calls. Sorted, so that equal sets of ids make equal calls, which can be joined.
-    fn batches(&self, reader: &Reader, ids: impl IntoIterator<Item = Box<str>>) -> Vec<BatchKey> {
-        let mut ids: Vec<_> = ids.into_iter().collect();
-        ids.sort_unstable();
-        let (credential, view) = (reader.credential.fingerprint(), reader.view.clone());
-        let epoch = self.lists.upstream_cache.epoch(&credential);
-        let batch = |ids: &[_]| BatchKey { credential, epoch, view: view.clone(), ids: Arc::from(ids) };
-        ids.chunks(FILTER_VALUES_MAX).map(batch).collect()
+    fn description(count: usize) -> String {
+        format!("accounts by {count} ids")
     }
 
-    async fn join(&self, reader: &Reader, batch: BatchKey, purpose: Purpose) -> Lookups {
-        let cached_result = || {
-            let cached = |id: &str| Some((id.into(), Ok(self.accounts.entries.peek(&key(reader, id))?)));
-            let cached = batch.ids.iter().map(|id| cached(id)).collect::<Option<Lookups>>();
-            cached.map(|lookups| Ok(FlightResult { lookups, is_shared: false }))
-        };
-        let started_at = Instant::now();
-        let reading = self.clone().read(reader.clone(), batch.clone(), purpose).boxed();
-        let joined = self.flights.join(batch.clone(), cached_result, reading);
-        let (found, source) = match reader.stats.deadline.wait(UpstreamName::Composio, joined).await {
-            Ok((Ok(FlightResult { lookups, is_shared: true }), ValueSource::Fetched)) => {
-                (lookups, ValueSource::Shared)
-            }
-            Ok((Ok(FlightResult { lookups, .. }), source)) => (lookups, source),
-            Ok((Err(error), source)) => (all_failed(&batch, &error), source),
-            Err(late) => {
-                let cached = |id: &str| self.accounts.entries.stale_fallback(&key(reader, id));
-                let fallback = |id: &str| cached(id).ok_or_else(|| late.clone());
-                (batch.ids.iter().map(|id| (id.clone(), fallback(id))).collect(), ValueSource::Fetched)
-            }
-        };
-        let description = || format!("accounts by {} ids", batch.ids.len());
-        let error = found.values().find_map(|lookup| lookup.as_ref().err());
-        reader.stats.record_call(UpstreamName::Composio, description, started_at, source, error);
-        for account in found.values().flatten() {
-            reader.stats.record_freshness(account.freshness);
-        }
-        found
+    fn is_missing(lookup: &AccountLookup) -> bool {
+        lookup.account.is_none()
     }
 
-    /// Fetches at most 100 accounts and caches them. If the fetch of an id fails, its stale cache entry is returned.
-    async fn read(
-        self,
-        reader: Reader,
-        batch: BatchKey,
-        purpose: Purpose,
-    ) -> Result<FlightResult, UpstreamError> {
-        let keys: Vec<_> = batch.ids.iter().map(|id| key(&reader, id)).collect();
-        let began: Vec<_> = keys.iter().map(|key| self.accounts.entries.begin(key)).collect();
-        let fetch = |keys| self.fetch_known(&reader, keys, purpose);
-        let read = self.accounts.read_through(keys.clone(), purpose, fetch).await;
-        let (mut values, failed) = match read {
-            Ok(BatchResult { values, error: failed }) => (values, failed),
-            Err(error) => (HashMap::new(), Some(error)),
-        };
-        share_equal_reports(values.values_mut());
-        let is_shared = failed.is_none() && values.values().all(|value| value.is_shared);
-        let no_result = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::Internal);
-        let error = failed.unwrap_or_else(no_result);
-        let account = |(key, began): (AccountKey, FetchStart)| {
-            let id = key.id.clone();
-            let lookup = match values.remove(&key) {
-                Some(value) => Ok(self.store(key, value, began)),
-                None => self.accounts.entries.fall_back(&key, began, &error).ok_or_else(|| error.clone()),
-            };
-            (id, lookup)
-        };
-        Ok(FlightResult { lookups: keys.into_iter().zip(began).map(account).collect(), is_shared })
-    }
-
-    fn store(
-        &self,
-        key: AccountKey,
-        read_value: ReadValue<AccountLookup>,
-        began: FetchStart,
-    ) -> Cached<AccountLookup> {
-        let ReadValue { value: lookup, fetched_at, fresh_for, is_shared: _ } = read_value;
-        let (entries, began) = (&self.accounts.entries, began.with_fetch_time(fetched_at));
-        match lookup.account {
-            Some(_) => entries.store(key, lookup, began, fresh_for),
-            None => entries.store_fresh_only(key, lookup, began, fresh_for),
-        }
+    fn problems(lookup: &mut AccountLookup) -> &mut ProblemReports {
+        &mut lookup.problems
     }
 
     /// Fetches the accounts of some keys from the upstream, and determines which do not exist.
-    async fn fetch_known(
+    async fn fetch(
         &self,
         reader: &Reader,
         keys: Vec<AccountKey>,
         purpose: Purpose,
-    ) -> Result<Vec<FetchedValue<AccountKey, AccountLookup>>, UpstreamError> {
+    ) -> FetchResult<AccountKey, AccountLookup> {
         let ids: Vec<_> = keys.iter().map(|key| key.id.clone()).collect();
-        let (accounts, problems) = self.fetch(reader, &ids, purpose).await?;
+        let (accounts, problems) = self.read(reader, &ids, purpose).await?;
         let fresh_for = self.lists.fetcher.fresh_for(&reader.credential);
         let to_lookup = |key: AccountKey| {
             let account = accounts.iter().find(|account| account.id == key.id).cloned();
@@ -260,9 +149,11 @@ impl AccountsById {
         };
         Ok(keys.into_iter().map(to_lookup).collect())
     }
+}
 
-    /// Fetches at most 100 accounts. Includes shared accounts unless the upstream rejects `account_type`.
-    async fn fetch(
+impl AccountBatches {
+    /// Reads at most 100 accounts. Includes shared accounts unless the upstream rejects `account_type`.
+    async fn read(
         &self,
         reader: &Reader,
         ids: &[Box<str>],
@@ -313,26 +204,6 @@ impl AccountsById {
         }
         Ok((accounts, problems))
     }
-}
-
-/// Makes accounts from the same response share one problem report again, so that it is reported once. Accounts from the
-/// shared store have copies of it.
-fn share_equal_reports<'a>(values: impl Iterator<Item = &'a mut ReadValue<AccountLookup>>) {
-    let mut unique_reports = ProblemReports::new();
-    for problems in values.flat_map(|value| &mut value.value.problems) {
-        match unique_reports.iter().find(|known| known == &problems) {
-            Some(known) => *problems = Arc::clone(known),
-            None => unique_reports.push(Arc::clone(problems)),
-        }
-    }
-}
-
-fn key(reader: &Reader, id: &str) -> AccountKey {
-    AccountKey { credential: reader.credential.fingerprint(), view: reader.view.clone(), id: id.into() }
-}
-
-fn all_failed(batch: &BatchKey, error: &UpstreamError) -> Lookups {
-    batch.ids.iter().map(|id| (id.clone(), Err(error.clone()))).collect()
 }
 
 impl CacheKey for AccountKey {

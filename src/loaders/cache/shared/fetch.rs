@@ -60,8 +60,8 @@ pub(crate) struct BatchRequest<K> {
     pub(crate) variant: Arc<str>,
 }
 
-/// Key, value and freshness lifetime of a value that this replica fetched.
-pub(crate) type FetchedValue<K, V> = (K, V, Duration);
+/// The values that a fetch of this replica returned, each with its key and freshness lifetime.
+pub(crate) type FetchResult<K, V> = Result<Vec<(K, V, Duration)>, UpstreamError>;
 
 /// A value that this or another replica fetched.
 #[derive(Debug)]
@@ -136,7 +136,7 @@ impl<U: Upstream> UpstreamCache<U> {
     where
         K: CacheKey<Upstream = U>,
         V: Serialize + DeserializeOwned,
-        F: Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
+        F: Future<Output = FetchResult<K, V>>,
     {
         let (clock, mut result) = (self.clock, BatchResult { values: HashMap::new(), error: None });
         let Some(credential) = request.keys.first().map(|(key, _)| key.credential()) else { return result };
@@ -407,7 +407,7 @@ impl<K: Eq + Hash> BatchRequest<K> {
 /// Runs a fetch and marks its values as fetched by this replica.
 async fn fetch_here<K: Eq + Hash, V>(
     clock: Clock,
-    fetch: impl Future<Output = Result<Vec<FetchedValue<K, V>>, UpstreamError>>,
+    fetch: impl Future<Output = FetchResult<K, V>>,
 ) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
     let fetched_at = clock.instant_now();
     let fetched_values = Box::pin(fetch).await?.into_iter();
