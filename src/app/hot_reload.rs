@@ -10,6 +10,7 @@ use super::access::{callers, webhooks};
 use super::wiring::operations_of;
 use crate::config::{Config, ConfigErrors};
 use crate::domain::clock::Clock;
+use crate::graphql::executor::Executor as _;
 use crate::graphql::graph::Graph;
 use crate::http::EdgeParts;
 use crate::http::hot_reload::{CurrentRouter, ReloadableEdge};

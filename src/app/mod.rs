@@ -32,6 +32,7 @@ use self::open_files::{ConnectionLimits, raise_limit};
 use self::wiring::{Networks, graph_over, operations_of};
 use crate::config::Config;
 use crate::domain::clock::Clock;
+use crate::graphql::executor::Executor as _;
 use crate::graphql::graph::Graph;
 use crate::http::hot_reload::CurrentRouter;
 use crate::http::ops::Readiness;

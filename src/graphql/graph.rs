@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use async_graphql::{Request, Response};
 use futures_util::StreamExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
 
+use super::executor::{EventSource, Executor};
 use super::federation::{self, FederationSettings};
 use super::operation_context::{GraphParts, LazyText, OperationContext};
-use super::schema::{GraphSchema, schema};
+use super::schema::{self, GraphSchema, schema};
 use super::stitching;
 use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
@@ -23,6 +25,7 @@ use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::{ConnectionSettings, WatchSettings};
 use crate::loaders::stats::OperationStats;
+use crate::loaders::watch::feed::{FeedPosition, SubscribeError};
 use crate::loaders::watch::feeds::ChangeFeeds;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::counts::CallCounts;
@@ -86,12 +89,6 @@ impl Graph {
         Self { metrics, ..self }
     }
 
-    /// Returns the metrics of the graph.
-    #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        self.metrics.clone()
-    }
-
     /// Creates a graph with other settings over the same sources and change feeds: cached data and subscriptions
     /// continue.
     #[must_use]
@@ -107,12 +104,6 @@ impl Graph {
         let change_feeds = Arc::clone(&self.parts.change_feeds);
         let actions = self.parts.actions.with_settings(actions);
         Self::of(sources, mapping, change_feeds, connections, actions, federation).measured_by(self.metrics())
-    }
-
-    /// Returns the revision of the data that the caller's responses depend on.
-    #[must_use]
-    pub fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision {
-        self.parts.sources.revision(&caller.tenant, dependencies)
     }
 
     /// Returns the counts of upstream calls by outcome: LeadLex, then Composio.
@@ -136,37 +127,69 @@ impl Graph {
     pub fn dump(&self, caller: &Caller) -> String {
         self.parts.sources.dump(&caller.tenant)
     }
+}
 
-    /// Executes one validated operation on behalf of a caller, and records its upstream calls in the stats.
-    pub async fn execute(&self, request: Request, caller: Caller, stats: Arc<OperationStats>) -> Response {
-        let batches = BatchScheduler::default();
-        let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
-        batches.drive(self.schema.execute(request.data(context))).await
+impl Executor for Graph {
+    fn sdl(&self) -> String {
+        schema::full_sdl()
     }
 
-    /// Expires the cached accounts of a tenant, because Composio has reported a change.
-    pub fn accounts_changed(&self, tenant: &Tenant) {
+    fn published_sdl(&self) -> String {
+        schema::sdl()
+    }
+
+    fn execute(
+        &self,
+        request: Request,
+        caller: Caller,
+        stats: Arc<OperationStats>,
+    ) -> BoxFuture<'_, Response> {
+        let executed = async move {
+            let batches = BatchScheduler::default();
+            let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
+            batches.drive(self.schema.execute(request.data(context))).await
+        };
+        executed.boxed()
+    }
+
+    fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision {
+        self.parts.sources.revision(&caller.tenant, dependencies)
+    }
+
+    fn accounts_changed(&self, tenant: &Tenant) {
         self.parts.sources.accounts_changed(tenant, ChangeCause::Webhook);
     }
 
-    /// Returns the change feeds for subscriptions.
-    pub(crate) fn change_feeds(&self) -> &Arc<ChangeFeeds> {
-        &self.parts.change_feeds
+    fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
-    /// Executes a subscription for one event. Returns `None` if the event does not match the subscription and caller.
-    /// With [`Event::None`], it returns a response only if the subscription is not allowed.
-    pub async fn execute_event(
+    fn subscribe(
+        &self,
+        field: &str,
+        caller: &Caller,
+        after: Option<FeedPosition>,
+    ) -> Result<EventSource, SubscribeError> {
+        let feeds = &self.parts.change_feeds;
+        match field {
+            "providerChanged" => feeds.providers(caller, after).map(EventSource::Providers),
+            _ => feeds.accounts(caller, after).map(EventSource::Accounts),
+        }
+    }
+
+    fn execute_event(
         &self,
         request: Request,
         caller: Caller,
         stats: Arc<OperationStats>,
         event: Event,
-    ) -> Option<Response> {
-        let batches = BatchScheduler::default();
-        let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
-        let mut answers = self.schema.execute_stream(request.data(context).data(event));
-        batches.drive(answers.next()).await
+    ) -> BoxFuture<'_, Option<Response>> {
+        let executed = async move {
+            let batches = BatchScheduler::default();
+            let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
+            batches.drive(self.schema.execute_stream(request.data(context).data(event)).next()).await
+        };
+        executed.boxed()
     }
 }
 

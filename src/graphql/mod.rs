@@ -20,6 +20,7 @@ mod entities;
 mod enums;
 mod error_behavior;
 pub mod errors;
+pub mod executor;
 pub mod federation;
 mod federation_directives;
 mod freshness;

@@ -44,7 +44,7 @@ use switchboard::domain::global_id::GlobalId;
 use switchboard::graphql::graph::Graph;
 use switchboard::http::EdgeParts;
 use switchboard::http::webhook::Webhooks;
-use switchboard::operation::OperationEngine;
+use switchboard::operation::{Executor as _, OperationEngine};
 use switchboard::sandbox::{self, CANARY, EmulatedUpstream, Fault, Sandbox, Tenant};
 use switchboard::telemetry::panics;
 use switchboard::upstream::error::UpstreamError;

@@ -13,7 +13,7 @@ use switchboard::app::wiring::{Networks, graph_over};
 use switchboard::domain::clock::Clock;
 use switchboard::graphql::graph::Graph;
 use switchboard::http::ops;
-use switchboard::operation::OperationEngine;
+use switchboard::operation::{Executor as _, OperationEngine};
 use switchboard::replicas::quota::{QuotaExchange, QuotaReply};
 use switchboard::replicas::store::{Entry, Messages, Store, StoreError};
 use switchboard::sandbox::{self, EmulatedUpstream, Fault, Sandbox, Tenant};

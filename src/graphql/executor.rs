@@ -1,14 +1,12 @@
-//! The [`Executor`] trait between the engine and the schema. [`Graph`] implements it.
+//! The [`Executor`] trait between the engine and the schema. `Graph` implements it.
 
 use std::sync::Arc;
 
 use async_graphql::{Request, Response};
 use futures_util::future::{BoxFuture, FutureExt as _};
 
+use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
-use crate::graphql::graph::Graph;
-use crate::graphql::schema;
-use crate::graphql::subscription::Event;
 use crate::loaders::cache::dependencies::Dependencies;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::stats::OperationStats;
@@ -16,7 +14,7 @@ use crate::loaders::watch::change::{AccountChange, ProviderChange};
 use crate::loaders::watch::feed::{FeedPosition, SubscribeError, Subscriber};
 use crate::telemetry::metrics::Metrics;
 
-/// Executes operations: the [`Graph`], or in tests a schema that fails on demand.
+/// Executes operations: the `Graph`, or in tests a schema that fails on demand.
 pub trait Executor: Send + Sync + 'static {
     /// Returns the schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
@@ -55,7 +53,8 @@ pub trait Executor: Send + Sync + 'static {
         Err(SubscribeError::PositionGone)
     }
 
-    /// Executes a subscription for one event. Returns `None` if the event does not match for this caller.
+    /// Executes a subscription for one event. Returns `None` if the event does not match for this caller. With
+    /// [`Event::None`], it returns a response only if the subscription is not allowed.
     fn execute_event(
         &self,
         _: Request,
@@ -73,57 +72,4 @@ pub enum EventSource {
     Providers(Subscriber<ProviderChange>),
     /// Changes of connected accounts.
     Accounts(Subscriber<AccountChange>),
-}
-
-impl Executor for Graph {
-    fn sdl(&self) -> String {
-        schema::full_sdl()
-    }
-
-    fn published_sdl(&self) -> String {
-        schema::sdl()
-    }
-
-    fn execute(
-        &self,
-        request: Request,
-        caller: Caller,
-        stats: Arc<OperationStats>,
-    ) -> BoxFuture<'_, Response> {
-        self.execute(request, caller, stats).boxed()
-    }
-
-    fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision {
-        self.revision(caller, dependencies)
-    }
-
-    fn accounts_changed(&self, tenant: &Tenant) {
-        self.accounts_changed(tenant);
-    }
-
-    fn metrics(&self) -> Metrics {
-        self.metrics()
-    }
-
-    fn subscribe(
-        &self,
-        field: &str,
-        caller: &Caller,
-        after: Option<FeedPosition>,
-    ) -> Result<EventSource, SubscribeError> {
-        match field {
-            "providerChanged" => self.change_feeds().providers(caller, after).map(EventSource::Providers),
-            _ => self.change_feeds().accounts(caller, after).map(EventSource::Accounts),
-        }
-    }
-
-    fn execute_event(
-        &self,
-        request: Request,
-        caller: Caller,
-        stats: Arc<OperationStats>,
-        event: Event,
-    ) -> BoxFuture<'_, Option<Response>> {
-        self.execute_event(request, caller, stats, event).boxed()
-    }
 }
