@@ -40,51 +40,30 @@ pub(super) struct EdgeState {
     pub(super) operations: OperationEngine,
     pub(super) callers: Authenticator,
     pub(super) cors_origins: AllowedOrigins,
-    pub(super) bodies: Arc<BodyBudget>,
-    pub(super) webhooks: Arc<Webhooks>,
-    pub(super) settings: Arc<HttpSettings>,
-    pub(super) replacement: Replacement,
+    pub(super) bodies: BodyBudget,
+    pub(super) webhooks: Webhooks,
+    pub(super) settings: HttpSettings,
+    /// The edge that replaces this one, once there is one.
+    replacement: watch::Receiver<Option<Edge>>,
 }
 
 impl Edge {
     pub(super) fn new(parts: EdgeParts, bodies: BodyBudget) -> (watch::Sender<Option<Self>>, Self) {
         let EdgeParts { operations, callers, webhooks, settings } = parts;
-        let (replacement_sender, replacement) = Replacement::channel();
-        let (cors_origins, settings) = (settings.cors_origins.clone(), Arc::new(settings));
-        let (bodies, webhooks) = (Arc::new(bodies), Arc::new(webhooks));
-        (
-            replacement_sender,
-            Self(Arc::new(EdgeState {
-                operations,
-                callers,
-                cors_origins,
-                bodies,
-                webhooks,
-                settings,
-                replacement,
-            })),
-        )
+        let (replacement_sender, replacement) = watch::channel(None);
+        let cors_origins = settings.cors_origins.clone();
+        let state = EdgeState { operations, callers, cors_origins, bodies, webhooks, settings, replacement };
+        (replacement_sender, Self(Arc::new(state)))
     }
 
     /// Waits until this edge is replaced, and returns the new one.
     pub(super) async fn wait_for_replacement(&self) -> Self {
-        let mut replacement = self.replacement.0.clone();
+        let mut replacement = self.replacement.clone();
         let new_edge = replacement.wait_for(Option::is_some).await.ok().and_then(|edge| edge.clone());
         match new_edge {
             Some(edge) => edge,
             // Without a sender no replacement can come.
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Receiver of the edge that replaces another one.
-#[derive(Clone)]
-pub(super) struct Replacement(watch::Receiver<Option<Edge>>);
-
-impl Replacement {
-    pub(super) fn channel() -> (watch::Sender<Option<Edge>>, Self) {
-        let (replacement_sender, replacement_receiver) = watch::channel(None);
-        (replacement_sender, Self(replacement_receiver))
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! [`ReloadableEdge`] is the entry point. A listener reads [`CurrentRouter`] at each request, so each request is
 //! answered by exactly one configuration. A subscription has the edge with which it started, and learns from
-//! [`Replacement`](super::edge::Replacement) which edge has replaced it. Its caller is then authenticated again.
+//! [`Edge::wait_for_replacement`] which edge has replaced it. Its caller is then authenticated again.
 //! Rejected: a lock per setting. A request could use a mix of two configurations.
 
 use std::convert::Infallible;

@@ -98,7 +98,7 @@ impl Routes {
 impl RoutesState {
     /// Returns the pattern of the route of a path, for traces; `None` if there is no route.
     fn pattern(&self, path: &str) -> Option<&'static str> {
-        let HttpSettings { graphiql, example, .. } = &*self.edge.settings;
+        let HttpSettings { graphiql, example, .. } = &self.edge.settings;
         Some(match path {
             GRAPHQL => GRAPHQL,
             WEBHOOK => WEBHOOK,
