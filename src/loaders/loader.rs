@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use async_graphql::dataloader::{DataLoader, Loader};
@@ -117,6 +118,30 @@ impl OperationLoader {
         }
     }
 
+    /// Counts a batch and loads it in a span. Without a key to Composio, that is the error of each value.
+    async fn load_from_composio<K, V, E, F>(
+        &self,
+        batch: Batch,
+        name: &'static str,
+        keys: &[K],
+        load: impl FnOnce(Reader) -> F,
+    ) -> Result<HashMap<K, Result<V, E>>, Infallible>
+    where
+        K: Clone + Eq + Hash,
+        E: From<UpstreamError>,
+        F: Future<Output = HashMap<K, Result<V, E>>>,
+    {
+        self.sources.batch_sizes.count(batch, keys.len());
+        let error = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential);
+        let loading = async {
+            match self.reader() {
+                Some(reader) => load(reader).await,
+                None => keys.iter().map(|key| (key.clone(), Err(error().into()))).collect(),
+            }
+        };
+        Ok(SpanGuard::batch(name, keys.len()).instrument(loading).await)
+    }
+
     /// Returns a page of the list of providers.
     ///
     /// # Errors
@@ -166,16 +191,12 @@ impl Loader<AccountByIdKey> for OperationLoader {
         &self,
         keys: &[AccountByIdKey],
     ) -> Result<HashMap<AccountByIdKey, Self::Value>, Infallible> {
-        self.sources.batch_sizes.count(Batch::Account, keys.len());
-        let loading = async {
-            let Some(reader) = self.reader() else {
-                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
-            };
+        let load = |reader: Reader| async move {
             let ids = keys.iter().map(|AccountByIdKey(id)| id.clone());
             let found = self.sources.accounts_by_id.get(&reader, ids).await;
-            Ok(found.into_iter().map(|(id, account)| (AccountByIdKey(id), account)).collect())
+            found.into_iter().map(|(id, account)| (AccountByIdKey(id), account)).collect()
         };
-        SpanGuard::batch("accounts by id", keys.len()).instrument(loading).await
+        self.load_from_composio(Batch::Account, "accounts by id", keys, load).await
     }
 }
 
@@ -184,11 +205,7 @@ impl Loader<AccountsKey> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[AccountsKey]) -> Result<HashMap<AccountsKey, Self::Value>, Infallible> {
-        self.sources.batch_sizes.count(Batch::Accounts, keys.len());
-        let loading = async {
-            let Some(reader) = self.reader() else {
-                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key().into()))).collect());
-            };
+        let load = |reader: Reader| async move {
             // One read per query and kind of parent; they run concurrently.
             let mut reads: HashMap<_, BTreeSet<Parent>> = HashMap::new();
             for AccountsKey { parent, query } in keys {
@@ -205,9 +222,9 @@ impl Loader<AccountsKey> for OperationLoader {
                     loaded.insert(AccountsKey { parent, query: Arc::clone(&query) }, slice);
                 }
             }
-            Ok(loaded)
+            loaded
         };
-        SpanGuard::batch("accounts", keys.len()).instrument(loading).await
+        self.load_from_composio(Batch::Accounts, "accounts", keys, load).await
     }
 }
 
@@ -216,11 +233,7 @@ impl Loader<CountKey> for OperationLoader {
     type Error = Infallible;
 
     async fn load(&self, keys: &[CountKey]) -> Result<HashMap<CountKey, Self::Value>, Infallible> {
-        self.sources.batch_sizes.count(Batch::Counts, keys.len());
-        let loading = async {
-            let Some(reader) = self.reader() else {
-                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
-            };
+        let load = |reader: Reader| async move {
             let mut reads: HashMap<_, Vec<Parent>> = HashMap::new();
             for CountKey { parent, query } in keys {
                 let kind = std::mem::discriminant(parent);
@@ -236,9 +249,9 @@ impl Loader<CountKey> for OperationLoader {
                     loaded.insert(CountKey { parent, query: query.clone() }, counts);
                 }
             }
-            Ok(loaded)
+            loaded
         };
-        SpanGuard::batch("counts", keys.len()).instrument(loading).await
+        self.load_from_composio(Batch::Counts, "counts", keys, load).await
     }
 }
 
@@ -250,16 +263,12 @@ impl Loader<ToolkitDetailsKey> for OperationLoader {
         &self,
         keys: &[ToolkitDetailsKey],
     ) -> Result<HashMap<ToolkitDetailsKey, Self::Value>, Infallible> {
-        self.sources.batch_sizes.count(Batch::Toolkits, keys.len());
-        let loading = async {
-            let Some(reader) = self.reader() else {
-                return Ok(keys.iter().map(|key| (key.clone(), Err(no_composio_key()))).collect());
-            };
+        let load = |reader: Reader| async move {
             let slugs = keys.iter().map(|ToolkitDetailsKey(slug)| slug.clone());
             let found = self.sources.toolkits.get(&reader, slugs).await;
-            Ok(found.into_iter().map(|(slug, details)| (ToolkitDetailsKey(slug), details)).collect())
+            found.into_iter().map(|(slug, details)| (ToolkitDetailsKey(slug), details)).collect()
         };
-        SpanGuard::batch("toolkits", keys.len()).instrument(loading).await
+        self.load_from_composio(Batch::Toolkits, "toolkits", keys, load).await
     }
 }
 
@@ -278,8 +287,4 @@ fn visible_to(view: &View, list: ProviderList) -> ProviderList {
 
 fn no_leadlex_key() -> UpstreamError {
     UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::NoCredential)
-}
-
-fn no_composio_key() -> UpstreamError {
-    UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential)
 }
