@@ -11,36 +11,27 @@ use super::metrics::declared;
 use super::metrics::readings::Readings;
 use crate::domain::actions::Action;
 use crate::domain::caller::Caller;
+use crate::domain::text_enum::text_enum;
 
 /// Target of the lines.
 pub(super) const TARGET: &str = "switchboard::audit";
 
-/// The outcome of an action.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ActionOutcome {
-    /// The action took effect.
-    Ok,
-    /// Switchboard or Composio refused the action itself: it is not permitted, not valid, too frequent, or not possible
-    /// in the account's state.
-    Refused,
-    /// The call failed for a technical reason, so the action had no effect: Composio could not be reached, or did not
-    /// accept the API key or the rate of calls.
-    Failed,
-    /// Composio did not confirm the action: it may have taken effect.
-    Unknown,
-}
-
-impl ActionOutcome {
-    const ALL: [Self; 4] = [Self::Ok, Self::Refused, Self::Failed, Self::Unknown];
-
-    fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-            Self::Unknown => "unknown",
-        }
+text_enum! {
+    /// The outcome of an action.
+    pub enum ActionOutcome {
+        /// The action took effect.
+        Ok = "ok",
+        /// Switchboard or Composio refused the action itself: it is not permitted, not valid, too frequent, or not
+        /// possible in the account's state.
+        Refused = "refused",
+        /// The call failed for a technical reason, so the action had no effect: Composio could not be reached, or did
+        /// not accept the API key or the rate of calls.
+        Failed = "failed",
+        /// Composio did not confirm the action: it may have taken effect.
+        Unknown = "unknown",
     }
+    /// Returns the value in metrics and in the log.
+    pub fn label;
 }
 
 /// One action.

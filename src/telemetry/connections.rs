@@ -12,30 +12,25 @@ use tokio::time::Instant;
 
 use super::metrics::Metrics;
 use super::metrics::declared;
+use crate::domain::text_enum::text_enum;
 
 /// Minimum time between two warnings about refused connections.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Reason why a connection is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// The limit of connections is reached; the client gets a 503.
-    Full,
-    /// Too many clients are being sent a 503 already; this one is disconnected without one.
-    Flooded,
-    /// The request head is not HTTP, or states the length of its body in two ways.
-    Malformed,
-    /// The request head exceeds its limit.
-    HeadTooLarge,
-}
-
-impl Refused {
-    const ALL: [(Self, &str); 4] = [
-        (Self::Full, "full"),
-        (Self::Flooded, "flooded"),
-        (Self::Malformed, "malformed"),
-        (Self::HeadTooLarge, "head_too_large"),
-    ];
+text_enum! {
+    /// Reason why a connection is refused.
+    pub enum Refused {
+        /// The limit of connections is reached; the client gets a 503.
+        Full = "full",
+        /// Too many clients are being sent a 503 already; this one is disconnected without one.
+        Flooded = "flooded",
+        /// The request head is not HTTP, or states the length of its body in two ways.
+        Malformed = "malformed",
+        /// The request head exceeds its limit.
+        HeadTooLarge = "head_too_large",
+    }
+    /// Returns the value in metrics.
+    pub fn label;
 }
 
 /// The connections of one listener.
@@ -55,9 +50,9 @@ impl Connections {
         let connections = Arc::new(Self::default());
         let counts = Arc::clone(&connections);
         metrics.register(listener, move |readings| {
-            for ((_, reason), count) in Refused::ALL.iter().zip(&counts.refused) {
+            for (reason, count) in Refused::ALL.iter().zip(&counts.refused) {
                 let count = count.load(Ordering::Relaxed);
-                readings.count(&declared::CONNECTIONS_REFUSED, &[listener, reason], count);
+                readings.count(&declared::CONNECTIONS_REFUSED, &[listener, reason.label()], count);
             }
             readings.level(&declared::CONNECTIONS, &[listener], counts.open_count());
         });

@@ -1,27 +1,10 @@
 //! Values of metric labels and log fields that describe a request.
 
-macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+use crate::domain::text_enum::text_enum;
 
-        impl $name {
-            /// All variants.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// Returns the value in metrics and in the log.
-            #[must_use]
-            pub fn word(self) -> &'static str {
-                match self { $(Self::$variant => $word,)* }
-            }
-        }
-    };
-}
-
-words! {
+text_enum! {
     /// Transport of a response.
-    Transport {
+    pub enum Transport {
         /// A single HTTP response.
         Http = "http",
         /// Server-sent events.
@@ -31,11 +14,13 @@ words! {
         /// WebSocket messages.
         WebSocket = "websocket",
     }
+    /// Returns the value in metrics and in the log.
+    pub fn word;
 }
 
-words! {
+text_enum! {
     /// Outcome of a request.
-    Outcome {
+    pub enum Outcome {
         /// A response without errors.
         Ok = "ok",
         /// Executed, with errors in the response.
@@ -51,11 +36,13 @@ words! {
         /// Still running at the end of the shutdown.
         CutOff = "cut_off",
     }
+    /// Returns the value in metrics and in the log.
+    pub fn word;
 }
 
-words! {
+text_enum! {
     /// Origin of a response.
-    ResponseSource {
+    pub enum ResponseSource {
         /// Executed for this request.
         Executed = "executed",
         /// Shared with an identical request in flight.
@@ -63,11 +50,13 @@ words! {
         /// Read from the response cache.
         Cached = "cached",
     }
+    /// Returns the value in metrics and in the log.
+    pub fn word;
 }
 
-words! {
+text_enum! {
     /// Route of the public listener.
-    Route {
+    pub enum Route {
         /// The GraphQL endpoint.
         Graphql = "graphql",
         /// Composio's webhook.
@@ -77,4 +66,6 @@ words! {
         /// Any other path; most do not exist.
         Other = "other",
     }
+    /// Returns the value in metrics and in the log.
+    pub fn word;
 }
