@@ -103,39 +103,20 @@ impl ConnectedAccountFilter {
     }
 }
 
-impl ProviderAccountFilter {
-    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        let Self { statuses, user_ids, auth_config_ids, account_type } = self;
-        let filter = ConnectedAccountFilter {
-            statuses,
-            user_ids,
-            auth_config_ids,
-            account_type,
-            ..Default::default()
-        };
-        filter.check()
-    }
+/// Validates filters that have some of the fields of [`ConnectedAccountFilter`].
+macro_rules! checked_as_account_filter {
+    ($($filter:ident { $($field:ident),+ })+) => {$(
+        impl $filter {
+            pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
+                let Self { $($field),+ } = self;
+                ConnectedAccountFilter { $($field,)+ ..Default::default() }.check()
+            }
+        }
+    )+};
 }
 
-impl UserAccountFilter {
-    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        let Self { toolkits, statuses, auth_config_ids, account_type } = self;
-        let filter = ConnectedAccountFilter {
-            toolkits,
-            statuses,
-            auth_config_ids,
-            account_type,
-            ..Default::default()
-        };
-        filter.check()
-    }
-}
-
-impl AuthConfigAccountFilter {
-    pub(super) fn check(self) -> Result<AccountFilter, BadInput> {
-        let Self { toolkits, statuses, user_ids, account_type } = self;
-        let filter =
-            ConnectedAccountFilter { toolkits, statuses, user_ids, account_type, ..Default::default() };
-        filter.check()
-    }
+checked_as_account_filter! {
+    ProviderAccountFilter { statuses, user_ids, auth_config_ids, account_type }
+    UserAccountFilter { toolkits, statuses, auth_config_ids, account_type }
+    AuthConfigAccountFilter { toolkits, statuses, user_ids, account_type }
 }
