@@ -15,8 +15,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use switchboard::app::wiring::{Networks, graph_over, operations_of};
 use switchboard::config::{ApiKeys, Config, ConfigSources};
 use switchboard::domain::caller::{Caller, Tenant};
+use switchboard::domain::clock;
 use switchboard::domain::credential::Credential;
 use switchboard::operation::request::OperationRequest;
 use switchboard::operation::{OperationEngine, TransportRules};
@@ -86,7 +88,8 @@ fn operations(address: SocketAddr) -> OperationEngine {
     let config =
         Config::load(ConfigSources { variables, keys: ApiKeys::Optional, ..ConfigSources::default() })
             .expect("settings");
-    switchboard::app::wiring::operations(&config).expect("the graph")
+    let (clock, networks) = (clock::Clock::system(), Networks::real(&config).expect("TLS"));
+    operations_of(graph_over(&config, clock, &networks), &config, clock).expect("the graph")
 }
 
 async fn ask(operations: &OperationEngine) -> Duration {

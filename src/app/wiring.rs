@@ -1,9 +1,8 @@
 //! Construction of the shared parts below HTTP: networks, upstream clients, caches, the graph, and the operation
 //! engine.
 //!
-//! [`graph_over`] builds the graph, and `operations_of` the engine over it; [`operations_over`] does both, for tests.
-//! They take the networks and the clock as parameters, so that tests run the real wiring over the sandbox, on paused
-//! time.
+//! [`graph_over`] builds the graph, and [`operations_of`] the engine over it. They take the networks and the clock as
+//! parameters, so that tests run the real wiring over the sandbox, on paused time.
 
 use std::sync::Arc;
 
@@ -31,28 +30,11 @@ use crate::upstream::accounts::AccountsClient;
 use crate::upstream::providers::ProvidersClient;
 use crate::upstream::transport::{self, Network, Transport};
 
-/// Returns the operation engine over the real networks, without HTTP, for tests and benchmarks.
-///
-/// # Errors
-/// If TLS cannot be set up.
-pub fn operations(config: &Config) -> anyhow::Result<OperationEngine> {
-    operations_over(config, Clock::system(), &Networks::real(config)?)
-}
-
-/// Returns the operation engine over given networks, for tests.
+/// Returns the operation engine over a graph, with its limits and documents.
 ///
 /// # Errors
 /// If the schema is not valid, which tests rule out.
-pub fn operations_over(
-    config: &Config,
-    clock: Clock,
-    networks: &Networks,
-) -> anyhow::Result<OperationEngine> {
-    operations_of(graph_over(config, clock, networks), config, clock)
-}
-
-/// Returns the operation engine over a graph, with its limits and documents.
-pub(super) fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
+pub fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
     let operations = OperationEngine::new(graph, &config.cache.shares(), clock);
     let operations = operations.context("the schema is not valid")?;
     let limits = config.limits.clone();

@@ -15,7 +15,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use switchboard::app::wiring::{Networks, operations_over};
+use switchboard::app::wiring::{Networks, graph_over, operations_of};
 use switchboard::config::Config;
 use switchboard::domain::caller::Tenant;
 use switchboard::domain::clock::Clock;
@@ -221,7 +221,7 @@ impl Bench {
         let faulty_network = |upstream| faulty_network(&wire, upstream, network(&sandbox));
         let networks =
             Networks { leadlex: faulty_network(Leadlex), composio: faulty_network(Composio), store: None };
-        let operations = operations_over(&config, clock, &networks).unwrap();
+        let operations = operations_of(graph_over(&config, clock, &networks), &config, clock).unwrap();
         let accounts = sandbox.accounts(sandbox::Tenant::A);
         let account = |upstream_index: usize| global_id("ConnectedAccount", &accounts[upstream_index].id);
         let variables = json!({ "account": account(0), "ids": [account(1), account(2)] });

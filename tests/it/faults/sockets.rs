@@ -4,8 +4,9 @@ use std::future::Future;
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use switchboard::app::wiring::operations;
+use switchboard::app::wiring::{Networks, graph_over, operations_of};
 use switchboard::config::{ApiKeys, Config, ConfigSources};
+use switchboard::domain::clock::Clock;
 use switchboard::sandbox::{self, LEADLEX_PATH, Sandbox};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -49,7 +50,8 @@ async fn with_composio_at(base_url: String) -> Value {
     config.upstream.leadlex.base_url = format!("http://{address}{LEADLEX_PATH}").parse().unwrap();
     config.upstream.composio.base_url = base_url.parse().unwrap();
     config.upstream.composio.retry.retries_max = 0;
-    let operations = operations(&config).unwrap();
+    let graph = graph_over(&config, Clock::system(), &Networks::real(&config).unwrap());
+    let operations = operations_of(graph, &config, Clock::system()).unwrap();
     let answer = run(&operations, tenant_a(), &json!({ "query": BOTH })).await;
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(strings_at(&answer["data"], "providers.nodes.*.name").len(), 25);
