@@ -1,6 +1,6 @@
 //! Requests the accounts of the providers that a tenant most likely has, in parallel with the list of its providers.
 //!
-//! [`start`] is the entry point; `provider_connection` calls it. `loaders::prefetch` sends the requests.
+//! [`start`] is the entry point; `provider_connection` calls it. `OperationLoader::prefetch_accounts` sends the requests.
 //! The fields that `@skip` and `@include` exclude were removed before execution.
 
 use std::collections::BTreeSet;

@@ -28,7 +28,6 @@ use super::lists::provider_page::{ProviderPage, ProviderQuery};
 use super::lists::providers::{ListedProvider, ProviderList};
 use super::lists::scan::Reader;
 use super::lists::slice::Slice;
-use super::prefetch;
 use super::stats::OperationStats;
 use crate::domain::accounts::SharedAccount;
 use crate::domain::caller::{Caller, Tenant};
@@ -36,7 +35,7 @@ use crate::domain::page::PageRequest;
 use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
-use crate::telemetry::traces::SpanGuard;
+use crate::telemetry::traces::{self, SpanGuard};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
 /// Loads the data of one operation.
@@ -111,10 +110,20 @@ impl OperationLoader {
         Some(visible_to(&self.view, expected))
     }
 
-    /// Requests the accounts of some parents before a resolver needs them.
+    /// Reads the accounts of the expected providers into the cache while the list of providers is still being fetched.
+    ///
+    /// A query for providers with their accounts needs two calls, one after the other, because the accounts are
+    /// requested by the providers' toolkits. A workspace's providers rarely change, so the accounts of the last known
+    /// ones are requested meanwhile. The resolvers make the same requests later, join the calls in flight, and report
+    /// their errors. If the list has changed, unneeded pages remain in the cache, and missing ones are requested as
+    /// usual.
     pub fn prefetch_accounts(&self, queries: Vec<AccountQuery>, parents: BTreeSet<Parent>) {
-        if let Some(reader) = self.reader() {
-            prefetch::start(&self.sources, &reader, queries, parents);
+        let Some(reader) = self.reader() else { return };
+        let reader = Reader { is_prefetch: true, ..reader };
+        for query in queries {
+            let (sources, reader, parents) = (Arc::clone(&self.sources), reader.clone(), parents.clone());
+            let request = async move { sources.lists.slices(&reader, &query, parents).await };
+            tokio::spawn(tracing::Instrument::in_current_span(traces::in_current_trace(request)));
         }
     }
 

@@ -19,7 +19,6 @@ mod event_filter;
 pub mod health;
 pub mod lists;
 pub mod loader;
-mod prefetch;
 pub mod settings;
 pub mod stats;
 pub mod toolkits;
