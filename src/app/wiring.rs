@@ -20,6 +20,7 @@ use crate::loaders::lists::account_lists::AccountLists;
 use crate::loaders::lists::by_id::AccountsById;
 use crate::loaders::lists::providers::Providers;
 use crate::loaders::toolkits::Toolkits;
+use crate::loaders::watch::feeds::ChangeFeeds;
 use crate::operation::OperationEngine;
 use crate::replicas::Replicas;
 use crate::replicas::redis::RedisStore;
@@ -73,9 +74,10 @@ pub fn graph_over(config: &Config, clock: Clock, networks: &Networks) -> Graph {
         batch_sizes: Arc::default(),
     };
     let (mapping, connections) = (config.toolkit_mapping().clone(), config.connections.clone());
-    let (federation, subscriptions) = (config.federation.clone(), config.subscriptions.clone());
-    let graph = Graph::new(Arc::new(sources), mapping, connections, federation, subscriptions, actions);
-    graph.measured_by(metrics)
+    let sources = Arc::new(sources);
+    let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), config.subscriptions.clone()));
+    let federation = config.federation.clone();
+    Graph::new(sources, mapping, change_feeds, connections, actions, federation).measured_by(metrics)
 }
 
 /// The connections to both upstreams and to the shared store.

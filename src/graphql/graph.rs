@@ -23,7 +23,7 @@ use crate::loaders::batch_scheduler::BatchScheduler;
 use crate::loaders::cache::dependencies::Dependencies;
 use crate::loaders::cache::upstream_cache::Revision;
 use crate::loaders::data_sources::DataSources;
-use crate::loaders::settings::{ConnectionSettings, WatchSettings};
+use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::feed::{FeedPosition, SubscribeError};
 use crate::loaders::watch::feeds::ChangeFeeds;
@@ -45,18 +45,6 @@ impl Graph {
     /// Creates a graph over data sources.
     #[must_use]
     pub fn new(
-        sources: Arc<DataSources>,
-        mapping: ToolkitMapping,
-        connections: ConnectionSettings,
-        federation: FederationSettings,
-        watching: WatchSettings,
-        actions: AccountActions,
-    ) -> Self {
-        let change_feeds = Arc::new(ChangeFeeds::new(Arc::clone(&sources), watching));
-        Self::of(sources, mapping, change_feeds, connections, actions, federation)
-    }
-
-    fn of(
         sources: Arc<DataSources>,
         mapping: ToolkitMapping,
         change_feeds: Arc<ChangeFeeds>,
@@ -103,7 +91,8 @@ impl Graph {
         let sources = Arc::new(DataSources { health, ..DataSources::clone(&self.parts.sources) });
         let change_feeds = Arc::clone(&self.parts.change_feeds);
         let actions = self.parts.actions.with_settings(actions);
-        Self::of(sources, mapping, change_feeds, connections, actions, federation).measured_by(self.metrics())
+        Self::new(sources, mapping, change_feeds, connections, actions, federation)
+            .measured_by(self.metrics())
     }
 
     /// Returns the counts of upstream calls by outcome: LeadLex, then Composio.
