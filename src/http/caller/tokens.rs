@@ -12,6 +12,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::settings::{RoleName, TokenSettings};
 use crate::domain::caller::{Caller, Tenant};
+use crate::domain::hex::read_hex;
 use crate::domain::role::{InvalidMemberId, MemberId, Role};
 use crate::http::error::HttpError;
 use crate::operation::rate_limits::settings::RateLimits;
@@ -55,13 +56,7 @@ impl TokenSettings {
     /// # Errors
     /// If it is malformed.
     pub fn digest(&self) -> Result<[u8; 32], InvalidTokenEntry> {
-        let nibble = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let bytes = self.sha256.as_bytes().chunks(2).map(|pair| match pair {
-            [high, low] => Some(nibble(*high)? << 4 | nibble(*low)?),
-            _ => None,
-        });
-        let bytes: Option<Vec<u8>> = bytes.collect();
-        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or(InvalidTokenEntry::Hash)
+        read_hex(&self.sha256).ok_or(InvalidTokenEntry::Hash)
     }
 
     /// Returns the token's own rate limits.
