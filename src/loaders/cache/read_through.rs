@@ -185,7 +185,37 @@ where
         F: Fn(Purpose) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
     {
-        let (result, source) = self.get_uncounted(key, stale_policy, deadline, fetch).await;
+        let next = match self.lookup_uncounted(&key) {
+            CacheLookup::Fresh { cached, refresh } => Ok((cached, refresh)),
+            // A fetch now would fail again or is not allowed, so waiting for one is useless.
+            CacheLookup::Stale { cached, refresh, is_deferred }
+                if stale_policy == StalePolicy::AllowStale || is_deferred =>
+            {
+                Ok((cached, refresh))
+            }
+            CacheLookup::Stale { .. } | CacheLookup::StaleIfError => Err(Purpose::Refresh),
+            CacheLookup::Missing => Err(Purpose::Needed),
+        };
+        let flight = |key: &K| (key.clone(), self.entries.flight_epoch(key));
+        let (result, source) = match next {
+            Ok((cached, refresh)) => {
+                if refresh {
+                    self.flights.start(flight(&key), self.read(key, Purpose::Refresh, fetch));
+                }
+                (Ok(cached), ValueSource::Cached)
+            }
+            Err(purpose) => {
+                let finished =
+                    || self.entries.peek(&key).map(|value| Ok(FlightResult { value, is_shared: false }));
+                // Boxed, because several other futures contain this one and would all grow by its size.
+                let reading = self.read(key.clone(), purpose, fetch).boxed();
+                let joined = self.flights.join(flight(&key), finished, reading);
+                match deadline.wait(K::Upstream::NAME, joined).await {
+                    Ok(flight) => FlightResult::with_source(flight),
+                    Err(late) => (self.entries.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
+                }
+            }
+        };
         let read = match (&result, source) {
             (Ok(cached), ValueSource::Cached) => ReadFreshness::served(cached.freshness.state),
             // A cached value was served because the fetch failed.
@@ -196,56 +226,6 @@ where
         };
         self.entries.upstream_cache.reads.count(read);
         (result, source)
-    }
-
-    async fn get_uncounted<F, R>(
-        &self,
-        key: K,
-        stale_policy: StalePolicy,
-        deadline: &UpstreamDeadline,
-        fetch: F,
-    ) -> (Result<Cached<V>, UpstreamError>, ValueSource)
-    where
-        F: Fn(Purpose) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
-    {
-        let purpose = match self.lookup_uncounted(&key) {
-            CacheLookup::Fresh { cached, refresh } => return self.serve_cached(key, cached, refresh, fetch),
-            // A fetch now would fail again or is not allowed, so waiting for one is useless.
-            CacheLookup::Stale { cached, refresh, is_deferred }
-                if stale_policy == StalePolicy::AllowStale || is_deferred =>
-            {
-                return self.serve_cached(key, cached, refresh, fetch);
-            }
-            CacheLookup::Stale { .. } | CacheLookup::StaleIfError => Purpose::Refresh,
-            CacheLookup::Missing => Purpose::Needed,
-        };
-        let result = || self.entries.peek(&key).map(|value| Ok(FlightResult { value, is_shared: false }));
-        let flight = (key.clone(), self.entries.flight_epoch(&key));
-        // Boxed, because several other futures contain this one and would all grow by its size.
-        let joined = self.flights.join(flight, result, self.read(key.clone(), purpose, fetch).boxed());
-        match deadline.wait(K::Upstream::NAME, joined).await {
-            Ok(flight) => FlightResult::with_source(flight),
-            Err(late) => (self.entries.stale_fallback(&key).ok_or(late), ValueSource::Fetched),
-        }
-    }
-
-    fn serve_cached<F, R>(
-        &self,
-        key: K,
-        cached: Cached<V>,
-        refresh: bool,
-        fetch: F,
-    ) -> (Result<Cached<V>, UpstreamError>, ValueSource)
-    where
-        F: Fn(Purpose) -> R + Send + Sync + 'static,
-        R: Future<Output = Result<(V, Duration), UpstreamError>> + Send + 'static,
-    {
-        if refresh {
-            let flight = (key.clone(), self.entries.flight_epoch(&key));
-            self.flights.start(flight, self.read(key, Purpose::Refresh, fetch));
-        }
-        (Ok(cached), ValueSource::Cached)
     }
 
     /// Fetches a value and stores it. If the fetch fails, returns the cached value.
