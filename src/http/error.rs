@@ -55,11 +55,11 @@ impl HttpError {
 
     /// Creates a 400: the request's body is incomplete.
     pub(crate) fn incomplete_body() -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", "The request body is incomplete.")
+        Self::malformed("The request body is incomplete.")
     }
 
-    /// Creates a 400: the request head is malformed.
-    pub(crate) fn malformed(message: &'static str) -> Self {
+    /// Creates a 400: the request head, a WebSocket upgrade or a webhook delivery is malformed.
+    pub(crate) fn malformed(message: impl Into<String>) -> Self {
         Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
@@ -86,14 +86,6 @@ impl HttpError {
         Self { message: message.to_owned(), reason: Some("TOKEN_SCHEME"), ..Self::missing_token() }
     }
 
-    /// Creates a 503: tokens cannot be verified while the issuer's keys cannot be read.
-    pub(crate) fn keys_unavailable() -> Self {
-        let message =
-            "Tokens cannot be verified because the issuer's keys cannot be read. Retry after a short delay.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::Overloaded, message)
-            .with(RETRY_AFTER, RETRY_AFTER_SECONDS)
-    }
-
     /// Creates a 401: the key or token is invalid.
     pub(crate) fn bad_credentials(message: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
@@ -103,11 +95,6 @@ impl HttpError {
     /// Creates a 401: the signature of a webhook delivery is invalid.
     pub(crate) fn bad_delivery(message: &'static str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, Code::Unauthenticated, message)
-    }
-
-    /// Creates a 400: a webhook delivery is malformed.
-    pub(crate) fn malformed_delivery(message: &'static str) -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
     }
 
     /// Creates a 401: the token of a running response has expired.
@@ -170,11 +157,6 @@ impl HttpError {
         Self::bad_input(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message).with(ALLOW, allowed)
     }
 
-    /// Creates a 400: an invalid WebSocket upgrade.
-    pub(crate) fn bad_websocket_request(message: impl Into<String>) -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", message)
-    }
-
     /// Creates a 406: the client accepts none of the supported media types.
     pub(crate) fn not_acceptable() -> Self {
         let message = "The request's `Accept` allows no supported media type. Responses are application/graphql-response+json \
@@ -231,7 +213,7 @@ impl HttpError {
 
 impl From<RequestError> for HttpError {
     fn from(error: RequestError) -> Self {
-        Self::bad_input(StatusCode::BAD_REQUEST, "BAD_REQUEST", error.to_string())
+        Self::malformed(error.to_string())
     }
 }
 

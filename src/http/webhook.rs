@@ -50,9 +50,8 @@ async fn accept(edge: &Edge, request: Request) -> Result<StatusCode, HttpError> 
     let signature = Signature::read(&head.headers)?;
     let body = edge.bodies.read_json(&head.headers, body).await?;
     let tenant = edge.webhooks.tenant(&signature, &body.bytes)?;
-    let delivery: WebhookDelivery<'_> = serde_json::from_slice(&body.bytes).map_err(|_| {
-        HttpError::malformed_delivery("The delivery's body is not a JSON object with a `type`.")
-    })?;
+    let delivery: WebhookDelivery<'_> = serde_json::from_slice(&body.bytes)
+        .map_err(|_| HttpError::malformed("The delivery's body is not a JSON object with a `type`."))?;
     if !edge.webhooks.is_new(signature.id) {
         tracing::info!("ignored a repeated webhook delivery");
         return Ok(StatusCode::OK);

@@ -51,7 +51,7 @@ pub(crate) async fn begin(
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
     let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await;
-    let upgrade = upgrade.map_err(|rejection| HttpError::bad_websocket_request(rejection.body_text()))?;
+    let upgrade = upgrade.map_err(|rejection| HttpError::malformed(rejection.body_text()))?;
     let limit = edge.settings.body_limit_bytes;
     let upgrade = upgrade
         .protocols([SUBPROTOCOL])
@@ -61,7 +61,7 @@ pub(crate) async fn begin(
         .max_message_size(limit)
         .max_frame_size(limit);
     if upgrade.selected_protocol().is_none() {
-        return Err(HttpError::bad_websocket_request(OTHER_SUBPROTOCOL));
+        return Err(HttpError::malformed(OTHER_SUBPROTOCOL));
     }
     let origin = SpanOrigin::current();
     // Log lines of the session belong to the request's span.

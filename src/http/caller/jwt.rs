@@ -26,6 +26,9 @@ const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// The tenant of all tokens if `tenant_claim` is empty.
 const DEFAULT_TENANT: &str = "default";
 
+const KEYS_UNAVAILABLE: &str =
+    "Tokens cannot be verified because the issuer's keys cannot be read. Retry after a short delay.";
+
 /// Reason why a token is refused: the code for programs and the log, and the message. Neither repeats the token.
 type Refusal = (&'static str, &'static str);
 
@@ -117,7 +120,7 @@ impl Verifier {
         let key = match self.keys.find(kid.as_deref(), alg).await {
             KeyLookup::Found(key) => key,
             KeyLookup::Unknown => return Err(invalid(refusals::UNKNOWN_KEY)),
-            KeyLookup::Unreadable => return Err(HttpError::keys_unavailable()),
+            KeyLookup::Unreadable => return Err(HttpError::overloaded(KEYS_UNAVAILABLE)),
         };
         let claims = self.verify(token, alg, &key)?;
         let expires_at = self.check_times(&claims)?;

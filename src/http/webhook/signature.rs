@@ -36,7 +36,7 @@ impl<'h> Signature<'h> {
     /// Reads the three headers.
     pub(super) fn read(headers: &'h HeaderMap) -> Result<Self, HttpError> {
         let missing = || {
-            HttpError::malformed_delivery(
+            HttpError::malformed(
                 "A delivery must have `webhook-id`, `webhook-timestamp` and `webhook-signature`, once each.",
             )
         };
