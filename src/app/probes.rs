@@ -12,7 +12,7 @@ use crate::domain::upstream_name::UpstreamName;
 use crate::http::caller::jwks;
 use crate::replicas::redis::probe::{self, ProbeFailure};
 use crate::upstream::accounts::AccountsClient;
-use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::error::UpstreamError;
 use crate::upstream::probe::ProbeReport;
 use crate::upstream::providers::ProvidersClient;
 
@@ -69,17 +69,16 @@ async fn probe_tenant(
     accounts: &AccountsClient,
     tenant: &Tenant,
 ) -> [(UpstreamName, ProbeResult); 2] {
-    let without_key = |upstream| Err(UpstreamError::new(upstream, UpstreamFailure::NoCredential));
     let leadlex = async {
         match &tenant.leadlex {
             Some(key) => providers.probe(key).await,
-            None => without_key(UpstreamName::Leadlex),
+            None => Err(UpstreamError::no_credential(UpstreamName::Leadlex)),
         }
     };
     let composio = async {
         match &tenant.composio {
             Some(key) => accounts.probe(key).await,
-            None => without_key(UpstreamName::Composio),
+            None => Err(UpstreamError::no_credential(UpstreamName::Composio)),
         }
     };
     let (leadlex, composio) = tokio::join!(leadlex, composio);

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn in_passthrough_mode_a_missing_key_is_not_a_failure() {
-        let missing = Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential));
+        let missing = Err(UpstreamError::no_credential(UpstreamName::Composio));
         let said = upstream_check(UpstreamName::Composio, &missing, true);
         assert!(said.line_of(UpstreamName::Composio).starts_with("Composio  -      not called"), "{said:?}");
     }

@@ -36,7 +36,7 @@ use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
 use crate::telemetry::traces::{self, SpanGuard};
-use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::error::UpstreamError;
 
 /// Loads the data of one operation.
 pub struct OperationLoader {
@@ -141,7 +141,7 @@ impl OperationLoader {
         F: Future<Output = HashMap<K, Result<V, E>>>,
     {
         self.sources.batch_sizes.count(batch, keys.len());
-        let error = || UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential);
+        let error = || UpstreamError::no_credential(UpstreamName::Composio);
         let loading = async {
             match self.reader() {
                 Some(reader) => load(reader).await,
@@ -161,7 +161,11 @@ impl OperationLoader {
         query: &ProviderQuery,
         page: &PageRequest,
     ) -> Result<ProviderPage, ListError> {
-        let credential = self.tenant.leadlex.as_ref().ok_or_else(no_leadlex_key)?;
+        let credential = self
+            .tenant
+            .leadlex
+            .as_ref()
+            .ok_or_else(|| UpstreamError::no_credential(UpstreamName::Leadlex))?;
         let ids = self.sources.providers.id_key(credential);
         Ok(ProviderPage::slice(list, query, page, &self.view, ids, &self.evaluator)?)
     }
@@ -181,7 +185,7 @@ impl Loader<ProviderListKey> for OperationLoader {
                 Some(credential) => {
                     self.sources.providers.list(credential, StalePolicy::AllowStale, &self.stats).await
                 }
-                None => Err(no_leadlex_key()),
+                None => Err(UpstreamError::no_credential(UpstreamName::Leadlex)),
             };
             Ok(HashMap::from([(
                 ProviderListKey,
@@ -292,8 +296,4 @@ fn visible_to(view: &View, list: ProviderList) -> ProviderList {
         Arc::new(ListedProvider { id: listed.id, provider: view.provider(&listed.provider) })
     };
     list.iter().map(visible).collect()
-}
-
-fn no_leadlex_key() -> UpstreamError {
-    UpstreamError::new(UpstreamName::Leadlex, UpstreamFailure::NoCredential)
 }

@@ -112,6 +112,12 @@ impl UpstreamError {
         }
     }
 
+    /// Creates the error of a call for a tenant that has no key to the upstream.
+    #[must_use]
+    pub fn no_credential(upstream: UpstreamName) -> Self {
+        Self::new(upstream, UpstreamFailure::NoCredential)
+    }
+
     /// Creates the error of a call that is held: it was not sent, because it could not succeed before `wait`.
     pub(crate) fn held(upstream: UpstreamName, failure: UpstreamFailure, wait: Duration) -> Self {
         Self { retry_after: Some(wait), held: true, ..Self::new(upstream, failure) }

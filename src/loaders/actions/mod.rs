@@ -178,7 +178,7 @@ impl AccountActions {
         self.check_permission(&view, request.action())?;
         request.check(&self.settings, &view)?;
         let Some(credential) = caller.tenant.composio.clone() else {
-            return Err(UpstreamError::new(UpstreamName::Composio, UpstreamFailure::NoCredential).into());
+            return Err(UpstreamError::no_credential(UpstreamName::Composio).into());
         };
         self.state.rate.record(caller, self.settings.per_minute).map_err(ActionRefusal::TooMany)?;
         let reader = Reader { credential, view, stats: Arc::clone(&context.stats), is_prefetch: false };

@@ -70,7 +70,11 @@ impl ChangeFeeds {
         caller: &Caller,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<ProviderChange>, SubscribeError> {
-        let credential = caller.tenant.leadlex.clone().ok_or(no_key::<Leadlex>())?;
+        let credential = caller
+            .tenant
+            .leadlex
+            .clone()
+            .ok_or_else(|| UpstreamError::no_credential(UpstreamName::Leadlex))?;
         let poller = |_view| ProviderPoller::new(Arc::clone(&self.sources), credential.clone());
         let upstream_cache = &self.sources.providers.upstream_cache;
         let key = (credential.fingerprint(), caller.view());
@@ -86,7 +90,11 @@ impl ChangeFeeds {
         caller: &Caller,
         after: Option<FeedPosition>,
     ) -> Result<Subscriber<AccountChange>, SubscribeError> {
-        let credential = caller.tenant.composio.clone().ok_or(no_key::<Composio>())?;
+        let credential = caller
+            .tenant
+            .composio
+            .clone()
+            .ok_or_else(|| UpstreamError::no_credential(UpstreamName::Composio))?;
         let pages_max = self.settings.walk_pages_max;
         let poller =
             |view| AccountPoller::new(Arc::clone(&self.sources), credential.clone(), view, pages_max);
@@ -300,8 +308,4 @@ fn is_final(error: &UpstreamError) -> bool {
             | UpstreamFailure::Forbidden
             | UpstreamFailure::UnknownUsers
     )
-}
-
-fn no_key<U: Upstream>() -> UpstreamError {
-    UpstreamError::new(U::NAME, UpstreamFailure::NoCredential)
 }
