@@ -14,13 +14,10 @@ use crate::domain::credential::Credential;
 use crate::http::caller::Authenticator;
 use crate::http::caller::jwks;
 use crate::http::caller::jwt::Verifier;
-use crate::http::caller::settings::{AuthMode, JwtSettings};
+use crate::http::caller::settings::{AuthMode, DEFAULT_TENANT, JwtSettings};
 use crate::http::caller::tokens::{Tenants, Tokens};
 use crate::http::webhook::{self, Webhooks};
 use crate::upstream::transport;
-
-/// Name of the tenant of the plain `upstream.*.api_key` settings.
-pub(super) const DEFAULT_TENANT: &str = "default";
 
 /// Returns the authenticator of callers for `auth.mode`.
 ///

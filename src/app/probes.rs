@@ -3,13 +3,14 @@
 
 use std::time::Duration;
 
-use super::access::{DEFAULT_TENANT, default_tenant, issuer_keys, tenants};
+use super::access::{default_tenant, issuer_keys, tenants};
 use super::wiring::{Networks, clients};
 use crate::config::Config;
 use crate::domain::caller::Tenant;
 use crate::domain::clock::Clock;
 use crate::domain::upstream_name::UpstreamName;
 use crate::http::caller::jwks;
+use crate::http::caller::settings::DEFAULT_TENANT;
 use crate::replicas::redis::probe::{self, ProbeFailure};
 use crate::upstream::accounts::AccountsClient;
 use crate::upstream::error::UpstreamError;

@@ -15,13 +15,10 @@ use super::sources::SettingValues;
 use crate::domain::upstream_name::{Composio, Leadlex};
 use crate::domain::web_url::is_loopback;
 use crate::http::caller::keys;
-use crate::http::caller::settings::{AuthMode, JwtSettings, TokenSettings};
+use crate::http::caller::settings::{AuthMode, DEFAULT_TENANT, JwtSettings, TokenSettings};
 use crate::http::caller::tokens::InvalidTokenEntry;
 use crate::http::webhook;
 use crate::operation::rate_limits::settings::RateLimits;
-
-/// Name of the tenant of the plain `upstream.*.api_key` settings.
-const DEFAULT: &str = "default";
 
 const WEBHOOK_SECRET_BYTES_MIN: usize = 16;
 
@@ -34,7 +31,7 @@ pub(super) fn validate(config: &Config, keys: ApiKeys, values: &mut SettingValue
     validate_names("tenants", &names, values);
     let uses_tenants = matches!(mode, Some(AuthMode::Tokens | AuthMode::Jwt));
     for (tenant, entry) in config.tenants.iter().zip(values.entries_mut("tenants")) {
-        if tenant.name == DEFAULT {
+        if tenant.name == DEFAULT_TENANT {
             entry.add_problem(
                 "name",
                 "\"default\" is reserved: it is the tenant of the upstream.*.api_key settings; use another name",
@@ -84,7 +81,7 @@ fn validate_webhook_secrets(name: &str, setting: &SecretString, values: &mut Set
 /// Whether callers with tokens or JWTs can belong to the tenant of the plain `upstream.*.api_key` settings.
 pub(super) fn can_use_default_tenant(config: &Config) -> bool {
     match config.auth.mode {
-        AuthMode::Tokens => config.auth.tokens.iter().any(|token| token.tenant == DEFAULT),
+        AuthMode::Tokens => config.auth.tokens.iter().any(|token| token.tenant == DEFAULT_TENANT),
         AuthMode::Jwt => config.auth.jwt.tenant_claim.is_empty() || config.tenants.is_empty(),
         AuthMode::None | AuthMode::Passthrough => false,
     }
@@ -118,11 +115,11 @@ fn validate_tokens(config: &Config, values: &mut SettingValues<'_>) {
             _ => {}
         }
         let is_tenant =
-            token.tenant == DEFAULT || config.tenants.iter().any(|tenant| tenant.name == token.tenant);
+            token.tenant == DEFAULT_TENANT || config.tenants.iter().any(|tenant| tenant.name == token.tenant);
         if !is_tenant {
             let known = config.tenants.iter().map(|tenant| tenant.name.as_str());
             let known: Vec<String> =
-                std::iter::once(DEFAULT).chain(known).map(|name| format!("{name:?}")).collect();
+                std::iter::once(DEFAULT_TENANT).chain(known).map(|name| format!("{name:?}")).collect();
             entry.add_problem(
                 "tenant",
                 format!("{:?} is not a tenant; the tenants are {}", token.tenant, known.join(", ")),

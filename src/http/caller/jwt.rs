@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::jwks::{IssuerKeys, KeyLookup, KeySource};
-use super::settings::JwtSettings;
+use super::settings::{DEFAULT_TENANT, JwtSettings};
 use super::tokens::Tenants;
 use crate::domain::caller::Caller;
 use crate::domain::clock::Clock;
@@ -22,9 +22,6 @@ use crate::http::error::HttpError;
 
 /// Maximum length of a token: longer ones do not pass common proxies.
 const TOKEN_BYTES_MAX: usize = 16 * 1024;
-
-/// The tenant of all tokens if `tenant_claim` is empty.
-const DEFAULT_TENANT: &str = "default";
 
 const KEYS_UNAVAILABLE: &str =
     "Tokens cannot be verified because the issuer's keys cannot be read. Retry after a short delay.";

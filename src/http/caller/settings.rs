@@ -8,6 +8,9 @@ use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+/// Name of the tenant of the plain `upstream.*.api_key` settings.
+pub const DEFAULT_TENANT: &str = "default";
+
 /// `[auth]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
