@@ -136,6 +136,12 @@ impl UpstreamError {
         self.failure == UpstreamFailure::Rejected || self.status == Some(500)
     }
 
+    /// Whether the response can mean that Composio rejects the parameter `account_type`, which is experimental
+    /// (docs/upstreams.md#composio-list-request). It is the reason only if the same request succeeds without it.
+    pub(crate) fn can_be_a_rejected_account_type(&self) -> bool {
+        self.failure == UpstreamFailure::Rejected && matches!(self.status, Some(400 | 422))
+    }
+
     /// Marks an earlier error that is returned again without another call.
     pub(super) fn repeated(self) -> Self {
         Self { is_repeated: true, ..self }

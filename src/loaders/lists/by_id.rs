@@ -164,10 +164,7 @@ impl AccountBatches {
             return self.walk(reader, ids, None, purpose).await;
         }
         match self.walk(reader, ids, Some(AccountTypeFilter::All), purpose).await {
-            Err(error)
-                if error.failure == UpstreamFailure::Rejected && matches!(error.status, Some(400 | 422)) =>
-            {
-                // `account_type` was the reason only if the same request succeeds without it.
+            Err(error) if error.can_be_a_rejected_account_type() => {
                 let accounts = self.walk(reader, ids, None, purpose).await?;
                 self.without_account_type.insert(fingerprint, ());
                 Ok(accounts)

@@ -25,7 +25,7 @@ use crate::loaders::data_sources::DataSources;
 use crate::loaders::lists::scan::{Page, Reader, Scan};
 use crate::loaders::lists::walk::PageWalk;
 use crate::loaders::stats::OperationStats;
-use crate::upstream::error::{UpstreamError, UpstreamFailure};
+use crate::upstream::error::UpstreamError;
 
 const NEWEST_CHANGE_FIRST: AccountOrder =
     AccountOrder { field: AccountOrderField::UpdatedAt, direction: OrderDirection::Desc };
@@ -75,14 +75,11 @@ impl AccountPoller {
         Self { sources, scan, pages_max, seen: None }
     }
 
-    /// Reads the first page through the cache. If the upstream rejects `account_type`, which is experimental
-    /// (docs/upstreams.md#composio-list-request), the page is read without it.
+    /// Reads the first page through the cache. If the upstream rejects `account_type`, the page is read without it.
     async fn first_page(&mut self) -> Result<Cached<Arc<Page>>, UpstreamError> {
         match self.sources.lists.page(&self.scan, None, StalePolicy::RequireFresh).await {
             Err(error)
-                if error.failure == UpstreamFailure::Rejected
-                    && matches!(error.status, Some(400 | 422))
-                    && self.scan.key.filter.account_type.is_some() =>
+                if error.can_be_a_rejected_account_type() && self.scan.key.filter.account_type.is_some() =>
             {
                 let Reader { credential, view, .. } = self.scan.reader.clone();
                 let without = scan(credential, view, None);
