@@ -8,7 +8,7 @@ use std::io::Read as _;
 use axum::body::Body;
 use axum::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG,
-    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::conditional::not_modified;
+use super::conditional::{has_current, not_modified};
 
 /// The file name of the page.
 pub(super) const PAGE: &str = "index.html";
@@ -39,13 +39,14 @@ fn file<B: RustEmbed>(name: &str, headers: &HeaderMap) -> Response {
     let gzip = accepts(headers, &ACCEPT_ENCODING, &["gzip", "*"]).unwrap_or(false);
     // A strong tag names one representation (RFC 9110, 8.8.1), so compressed and plain bytes have different tags.
     let tag = BASE64_URL_SAFE_NO_PAD.encode(metadata.sha256_hash());
-    let tag = if gzip { format!("\"{tag}-gzip\"") } else { format!("\"{tag}\"") };
+    let opaque = if gzip { format!("{tag}-gzip") } else { tag };
+    let tag = format!("\"{opaque}\"");
     let common_headers = [
         (CACHE_CONTROL, if is_hashed(name) { "public, max-age=31536000, immutable" } else { "no-cache" }),
         (VARY, if name == PAGE { "Accept, Accept-Encoding" } else { "Accept-Encoding" }),
         (ETAG, tag.as_str()),
     ];
-    if has_representation(headers, &tag) {
+    if has_current(headers, &opaque) {
         return (common_headers, not_modified()).into_response();
     }
     let content_type = [(CONTENT_TYPE, content_type(name))];
@@ -79,7 +80,9 @@ pub(super) async fn with_security_headers(policy: HeaderValue, mut response: Res
 /// Returns whether the client accepts the first of `names` that a header with weights contains (RFC 9110, 12.4.2). The
 /// most specific name comes first in `names`. Returns `None` if the header has none of them.
 pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<bool> {
-    let weights: Vec<(&str, bool)> = members(headers, header)
+    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
+    let weights: Vec<(&str, bool)> = lines
+        .flat_map(|line| line.split(','))
         .map(|member| {
             let mut parts = member.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
@@ -89,18 +92,6 @@ pub(super) fn accepts(headers: &HeaderMap, header: &HeaderName, names: &[&str]) 
         .collect();
     let is_accepted = |name: &&str| weights.iter().find(|(listed, _)| listed.eq_ignore_ascii_case(name));
     names.iter().find_map(is_accepted).map(|(_, accepted)| *accepted)
-}
-
-/// Whether the client has this representation. The comparison is weak (RFC 9110, 13.1.2), because a proxy may have
-/// weakened the tag.
-fn has_representation(headers: &HeaderMap, tag: &str) -> bool {
-    members(headers, &IF_NONE_MATCH)
-        .any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag)
-}
-
-fn members<'a>(headers: &'a HeaderMap, header: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
 /// Whether the name ends in the bundler's content hash of eight characters, so that other content has another name.

@@ -35,12 +35,17 @@ impl EntityTag {
         HeaderValue::try_from(format!("W/\"{}\"", self.opaque)).ok()
     }
 
-    /// Whether the client has this response, by its `If-None-Match` (RFC 9110, 13.1.2): one of the tags, compared
-    /// weakly, or `*`.
+    /// Whether the client has this response.
     pub(crate) fn matches(&self, headers: &HeaderMap) -> bool {
-        let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
-        lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == self.opaque))
+        has_current(headers, &self.opaque)
     }
+}
+
+/// Whether the client has the representation with an opaque tag, by its `If-None-Match` (RFC 9110, 13.1.2): one of the
+/// tags, compared weakly, or `*`.
+pub(super) fn has_current(headers: &HeaderMap, opaque: &str) -> bool {
+    let lines = headers.get_all(IF_NONE_MATCH).into_iter().filter_map(|line| line.to_str().ok());
+    lines.map(str::trim).any(|line| line == "*" || opaque_tags(line).any(|tag| tag == opaque))
 }
 
 /// Creates a 304 without `Content-Length`, which would have to be the length of the 200 response (RFC 9110, 8.6). axum
