@@ -198,9 +198,11 @@ impl Ours {
         let (config, clock) = (config(base_url), Clock::system());
         let graph = graph_over(&config, clock, &Networks::real(&config).expect("TLS"));
         let shares = config.cache.shares();
-        let executing = OperationEngine::new(graph.clone(), &Shares { responses: 0, ..shares }, clock);
-        let keeping = OperationEngine::new(graph, &shares, clock);
-        Self { keeping: keeping.expect("a schema"), executing: executing.expect("a schema") }
+        let engine = |shares: &Shares| {
+            let Config { limits, connections, lists, .. } = config.clone();
+            OperationEngine::new(graph.clone(), shares, clock, limits, connections, lists).expect("a schema")
+        };
+        Self { keeping: engine(&shares), executing: engine(&Shares { responses: 0, ..shares }) }
     }
 }
 

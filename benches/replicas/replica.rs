@@ -80,7 +80,15 @@ impl Replica {
                 if !keeps_answers {
                     shares = Shares { responses: 0, ..shares };
                 }
-                let operations = OperationEngine::new(graph.clone(), &shares, clock).expect("a schema");
+                let operations = OperationEngine::new(
+                    graph.clone(),
+                    &shares,
+                    clock,
+                    config.limits.clone(),
+                    config.connections.clone(),
+                    config.lists.clone(),
+                )
+                .expect("a schema");
                 sender.send(graph).expect("the other thread waits");
                 serve(&operations, asked, &answer).await;
             });

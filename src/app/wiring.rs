@@ -36,10 +36,10 @@ use crate::upstream::transport::{self, Network, Transport};
 /// # Errors
 /// If the schema is not valid, which tests rule out.
 pub fn operations_of(graph: Graph, config: &Config, clock: Clock) -> anyhow::Result<OperationEngine> {
-    let operations = OperationEngine::new(graph, &config.cache.shares(), clock);
-    let operations = operations.context("the schema is not valid")?;
-    let limits = config.limits.clone();
-    let operations = operations.with_limits(limits, config.connections.clone(), config.lists.clone());
+    let (limits, connections, lists) =
+        (config.limits.clone(), config.connections.clone(), config.lists.clone());
+    let operations = OperationEngine::new(graph, &config.cache.shares(), clock, limits, connections, lists)
+        .context("the schema is not valid")?;
     let tokens: &[_] = if config.auth.mode == AuthMode::Tokens { &config.auth.tokens } else { &[] };
     let tokens = tokens.iter().map(|token| (token.name.as_str().into(), token.rate_limits()));
     let operations = operations.with_rate_limits(&config.rate_limits, tokens);

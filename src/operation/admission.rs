@@ -5,7 +5,7 @@
 //! permit waits briefly, because most operations end soon, and is then refused: in an unbounded queue, every request
 //! would be answered too late.
 //!
-//! Entry points: [`Admission::check`] and [`Admission::acquire`], called by the engine and by subscriptions.
+//! Entry points: [`Admission::check`] and [`Admission::run`], called by the engine and by subscriptions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use super::cost::{CostBreakdown, CostModel, OperationCost, ReportedCost};
 use super::deadline::Deadline;
 use super::errors::{GraphqlError, start_of};
 use super::prepare::PreparedOperation;
+use super::response::{OperationResponse, Outcome};
 use super::settings::LimitSettings;
 
 /// Highest complexity of a small operation: a few pages of a list.
@@ -37,7 +38,7 @@ pub(crate) struct Admission {
 
 /// Permit of a running operation, released when it is dropped.
 #[must_use]
-pub(crate) struct OperationPermit(
+struct OperationPermit(
     #[expect(dead_code, reason = "it is kept to be dropped")] Option<OwnedSemaphorePermit>,
 );
 
@@ -86,11 +87,35 @@ impl Admission {
         if errors.is_empty() { Ok(cost) } else { Err(errors) }
     }
 
-    /// Waits for a permit.
+    /// Runs an operation with a permit, until its deadline.
     ///
     /// # Errors
-    /// `OVERLOADED` if no permit is available in time.
-    pub(crate) async fn acquire(&self, cost: OperationCost) -> Result<OperationPermit, GraphqlError> {
+    /// `OVERLOADED` if no permit is available in time. `DEADLINE_EXCEEDED` if the operation takes longer than allowed; it
+    /// and all its waits are dropped.
+    pub(super) async fn run<T>(
+        &self,
+        cost: OperationCost,
+        deadline: Deadline,
+        operation: impl Future<Output = T>,
+    ) -> Result<T, OperationResponse> {
+        let permitted = async {
+            let _permit = self
+                .acquire(cost)
+                .await
+                .map_err(|overloaded| OperationResponse::failed(Outcome::Overloaded, &[overloaded]))?;
+            Ok(operation.await)
+        };
+        tokio::time::timeout_at(deadline.ends, permitted).await.unwrap_or_else(|_| {
+            let sentence = format!(
+                "The operation took longer than {} ms and was ended: ask for less at once, or again later.",
+                self.limits.operation_timeout_ms
+            );
+            Err(OperationResponse::timed_out(&[GraphqlError::new(Code::DeadlineExceeded, sentence)]))
+        })
+    }
+
+    /// Waits for a permit.
+    async fn acquire(&self, cost: OperationCost) -> Result<OperationPermit, GraphqlError> {
         let is_small = cost.complexity <= SMALL_MAX_COMPLEXITY;
         let lane = if is_small { &self.small } else { &self.large };
         let wait = Duration::from_millis(self.limits.wait_ms);
@@ -117,27 +142,9 @@ impl Admission {
         self.limits.response_bytes
     }
 
-    /// Returns the limit on the duration of an operation.
-    pub(super) fn operation_timeout(&self) -> Duration {
-        Duration::from_millis(self.limits.operation_timeout_ms)
-    }
-
-    /// Runs an operation with a time limit.
-    ///
-    /// # Errors
-    /// `DEADLINE_EXCEEDED` if it takes longer. The operation and all its waits are dropped.
-    pub(super) async fn with_deadline<T>(
-        &self,
-        deadline: Deadline,
-        running: impl Future<Output = T>,
-    ) -> Result<T, GraphqlError> {
-        tokio::time::timeout_at(deadline.ends, running).await.map_err(|_| {
-            let sentence = format!(
-                "The operation took longer than {} ms and was ended: ask for less at once, or again later.",
-                self.limits.operation_timeout_ms
-            );
-            GraphqlError::new(Code::DeadlineExceeded, sentence)
-        })
+    /// Returns the deadline of an operation that starts now.
+    pub(super) fn deadline(&self) -> Deadline {
+        Deadline::after(Duration::from_millis(self.limits.operation_timeout_ms))
     }
 
     /// Returns a cost with its limits, as the `cost` extension of a response.

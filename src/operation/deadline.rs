@@ -11,9 +11,6 @@ use tokio::time::Instant;
 /// Divisor of the time limit. The last part is reserved for building the response.
 const RESPONSE_PART: u32 = 50;
 
-/// Time limit of an operation without a limit: longer than any wait.
-const NO_LIMIT: Duration = Duration::from_secs(86_400);
-
 /// The deadline of one operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline {
@@ -25,8 +22,7 @@ pub(super) struct Deadline {
 
 impl Deadline {
     /// Creates the deadline of an operation that starts now.
-    pub(super) fn after(timeout: Option<Duration>) -> Self {
-        let timeout = timeout.unwrap_or(NO_LIMIT);
+    pub(super) fn after(timeout: Duration) -> Self {
         let ends = Instant::now() + timeout;
         Self { waits_end: ends - timeout / RESPONSE_PART, ends }
     }

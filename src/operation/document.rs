@@ -56,7 +56,7 @@ pub(crate) struct Documents {
     pub(crate) schema: Arc<Valid<Schema>>,
     /// The schema that introspection shows.
     pub(crate) introspection: Arc<Introspection>,
-    limits: Option<LimitSettings>,
+    limits: LimitSettings,
     pub(crate) results: BoundedMap<Arc<str>, ValidationResult>,
 }
 
@@ -66,29 +66,24 @@ pub(crate) struct Documents {
 pub struct InvalidSchema(String);
 
 impl Documents {
-    /// Creates a validator for the schema that `sdl` defines, without configured limits. Introspection shows the schema
-    /// that `published_sdl` defines. The cache takes at most `limit_bytes`.
-    pub(crate) fn new(sdl: &str, published_sdl: &str, limit_bytes: u64) -> Result<Self, InvalidSchema> {
+    /// Creates a validator for the schema that `sdl` defines. Introspection shows the schema that `published_sdl`
+    /// defines. The cache takes at most `limit_bytes`.
+    pub(crate) fn new(
+        sdl: &str,
+        published_sdl: &str,
+        limit_bytes: u64,
+        limits: LimitSettings,
+    ) -> Result<Self, InvalidSchema> {
         let schema = Arc::new(introspection::schema(sdl).map_err(InvalidSchema)?);
         let introspection = Arc::new(Introspection::new(published_sdl).map_err(InvalidSchema)?);
-        Ok(Self { schema, introspection, limits: None, results: Self::cache(limit_bytes) })
-    }
-
-    /// Creates a validator for the same schema with limits and an empty cache.
-    pub(crate) fn with_limits(&self, limits: LimitSettings) -> Self {
-        let results = Self::cache(self.results.limit_bytes);
-        let (schema, introspection) = (Arc::clone(&self.schema), Arc::clone(&self.introspection));
-        Self { schema, introspection, limits: Some(limits), results }
-    }
-
-    fn cache(limit_bytes: u64) -> BoundedMap<Arc<str>, ValidationResult> {
-        BoundedMap::new(limit_bytes, |text: &Arc<str>, result: &ValidationResult| {
+        let results = BoundedMap::new(limit_bytes, |text: &Arc<str>, result: &ValidationResult| {
             let bytes = match result {
                 Ok(_) => text.len().saturating_mul(BYTES_PER_TEXT_BYTE),
                 Err(errors) => text.len() + errors.len() * BYTES_PER_ERROR,
             };
             bytes.saturating_add(BYTES_PER_RESULT)
-        })
+        });
+        Ok(Self { schema, introspection, limits, results })
     }
 
     /// Validates a document, or returns the cached result for its text.
@@ -106,12 +101,10 @@ impl Documents {
             vec![GraphqlError::new(Code::LimitExceeded, bound.to_string()).with_reason(bound.reason())]
         };
         let text = &*source_text::without_descriptions(text).map_err(too_large)?;
-        let mut parser = Parser::new();
-        if let Some(limits) = &self.limits {
-            parser = parser.token_limit(limits.tokens);
-        }
-        let syntax =
-            parser.parse_ast(text, "document").map_err(|found| self.parse_errors(text, &found.errors))?;
+        let syntax = Parser::new()
+            .token_limit(self.limits.tokens)
+            .parse_ast(text, "document")
+            .map_err(|found| self.parse_errors(text, &found.errors))?;
         bounds::check(&syntax).map_err(too_large)?;
         let repeated = input_fields::check(&syntax);
         if !repeated.is_empty() {
@@ -124,11 +117,9 @@ impl Documents {
         if !misplaced.is_empty() {
             return Err(first_errors(misplaced, Code::GraphqlValidationFailed));
         }
-        if let Some(limits) = &self.limits {
-            let exceeded = limits::check(&validated, limits);
-            if !exceeded.is_empty() {
-                return Err(first_errors(exceeded, Code::LimitExceeded));
-            }
+        let exceeded = limits::check(&validated, &self.limits);
+        if !exceeded.is_empty() {
+            return Err(first_errors(exceeded, Code::LimitExceeded));
         }
         let mut executable = executable(text)?;
         literals::coerce_arguments(&self.schema, &validated, &mut executable);
@@ -141,28 +132,20 @@ impl Documents {
     fn parse_errors(&self, text: &str, found: &DiagnosticList) -> Vec<GraphqlError> {
         let is_too_long =
             found.iter().any(|diagnostic| diagnostic.error.to_string().contains("token limit reached"));
-        match &self.limits {
-            Some(limits) if is_too_long => {
-                let sentence = format!(
-                    "The document has more than {} tokens, white space and comments counted.",
-                    limits.tokens
-                );
-                vec![GraphqlError::new(Code::LimitExceeded, sentence).with_reason("TOKENS")]
-            }
-            _ => match syntax_errors::unbalanced(text) {
-                Some(error) => vec![error],
-                None => found
-                    .iter()
-                    .take(1)
-                    .map(|diagnostic| self.error(Code::GraphqlParseFailed, &diagnostic))
-                    .collect(),
-            },
+        if is_too_long {
+            let sentence = format!(
+                "The document has more than {} tokens, white space and comments counted.",
+                self.limits.tokens
+            );
+            return vec![GraphqlError::new(Code::LimitExceeded, sentence).with_reason("TOKENS")];
         }
+        let error = |diagnostic| self.error(Code::GraphqlParseFailed, &diagnostic);
+        syntax_errors::unbalanced(text).or_else(|| found.iter().next().map(error)).into_iter().collect()
     }
 
     /// Whether messages may suggest names of the schema that the document does not contain.
     pub(super) fn suggests(&self) -> bool {
-        self.limits.as_ref().is_none_or(|limits| limits.suggestions)
+        self.limits.suggestions
     }
 
     fn validation_errors(&self, code: Code, found: &DiagnosticList) -> Vec<GraphqlError> {

@@ -20,7 +20,7 @@ use super::prepare::{PendingOperation, PreparedOperation, Preparer, TransportRul
 use super::rate_limits::settings::{RateLimitSettings, RateLimits};
 use super::rate_limits::{CallerLimits, RateLimiter};
 use super::request::OperationRequest;
-use super::response::{OperationResponse, Outcome};
+use super::response::OperationResponse;
 use super::response_body::ResponseExtensions;
 use super::response_cache::{ResponseCache, ResponseKey};
 use super::settings::{DocumentSettings, LimitSettings};
@@ -55,23 +55,29 @@ pub struct OperationEngine {
     pub(super) preparer: Preparer,
     responses: Arc<ResponseCache>,
     clock: Clock,
-    pub(super) admission: Option<Arc<Admission>>,
+    pub(super) admission: Arc<Admission>,
     rate_limiter: Option<Arc<RateLimiter>>,
 }
 
 impl OperationEngine {
-    /// Creates an engine without limits on operations; [`Self::with_limits`] adds them. `shares` has the
-    /// memory limits of its caches; `clock` must be the executor's clock.
+    /// Creates an engine. `shares` has the memory limits of its caches; `clock` must be the executor's clock. The
+    /// settings of connections and lists determine the cost of operations.
     ///
     /// # Errors
     /// If apollo-compiler cannot read the executor's schema, which is a bug in Switchboard.
-    pub fn new(executor: impl Executor, shares: &Shares, clock: Clock) -> Result<Self, InvalidSchema> {
+    pub fn new(
+        executor: impl Executor,
+        shares: &Shares,
+        clock: Clock,
+        limits: LimitSettings,
+        connections: ConnectionSettings,
+        lists: ListSettings,
+    ) -> Result<Self, InvalidSchema> {
+        let (sdl, published_sdl) = (executor.sdl(), executor.published_sdl());
+        let documents = Documents::new(&sdl, &published_sdl, shares.documents, limits.clone())?;
+        let cost_model = CostModel::new(&documents.schema, connections, lists);
         let preparer = Preparer {
-            documents: Arc::new(Documents::new(
-                &executor.sdl(),
-                &executor.published_sdl(),
-                shares.documents,
-            )?),
+            documents: Arc::new(documents),
             persisted: Arc::new(PersistedDocuments::none()),
             metrics: executor.metrics(),
         };
@@ -80,25 +86,10 @@ impl OperationEngine {
             executor: Arc::new(executor),
             responses: Arc::new(ResponseCache::new(shares.responses, clock)),
             clock,
-            admission: None,
+            admission: Arc::new(Admission::new(limits, cost_model)),
             rate_limiter: None,
         };
         Ok(engine.with_metrics())
-    }
-
-    /// Adds limits. The settings of connections and lists determine the cost of operations.
-    #[must_use]
-    pub fn with_limits(
-        mut self,
-        limits: LimitSettings,
-        connections: ConnectionSettings,
-        lists: ListSettings,
-    ) -> Self {
-        let documents = self.preparer.documents.with_limits(limits.clone());
-        let cost_model = CostModel::new(&documents.schema, connections, lists);
-        self.preparer.documents = Arc::new(documents);
-        self.admission = Some(Arc::new(Admission::new(limits, cost_model)));
-        self.with_metrics()
     }
 
     /// Adds limits over time of each caller; `tokens` are those of tokens by their names.
@@ -235,9 +226,7 @@ impl OperationEngine {
         prepared: &PreparedOperation,
         limits: &CallerLimits,
     ) -> Result<(), OperationResponse> {
-        let Some(Ok(cost)) = self.admission.as_ref().map(|admission| admission.check(prepared)) else {
-            return Ok(());
-        };
+        let Ok(cost) = self.admission.check(prepared) else { return Ok(()) };
         let refused = limits
             .charge_execution(cost)
             .map_err(|limited| OperationResponse::rate_limited(&limited, limits));
@@ -293,7 +282,7 @@ impl OperationEngine {
         caller: Caller,
         limits: Option<&CallerLimits>,
     ) -> OperationResponse {
-        let deadline = Deadline::after(self.admission.as_deref().map(Admission::operation_timeout));
+        let deadline = self.admission.deadline();
         let mut uncharged_limits = limits;
         loop {
             let prepared = self.preparer.resolve(&pending).and_then(|resolved| {
@@ -333,8 +322,8 @@ impl OperationEngine {
         }
     }
 
-    /// Executes an operation within the limits, if there are any. The operation is refused if it costs too much or gets
-    /// no permit in time, and is cancelled at its deadline.
+    /// Executes an operation within the limits. The operation is refused if it costs too much or gets no permit in
+    /// time, and is cancelled at its deadline.
     async fn execute_within_limits(
         &self,
         prepared: PreparedOperation,
@@ -344,30 +333,18 @@ impl OperationEngine {
         deadline: Deadline,
     ) -> (OperationResponse, Option<Instant>) {
         let operation = Arc::clone(&prepared.resolved.counted);
-        let response_bytes = self.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
-        let stats =
-            || OperationStats::new(traces_calls, deadline.waits_end).with_response_bytes(response_bytes);
-        let Some(admission) = &self.admission else {
-            let (response, valid_until) = self.execute(prepared, caller, limits, stats(), None).await;
-            return (response.with_operation(&operation), valid_until);
-        };
-        let cost = match admission.check(&prepared) {
+        let cost = match self.admission.check(&prepared) {
             Ok(cost) => cost,
             Err(errors) => return (prepared.resolved.refused(&errors), None),
         };
-        let running = async {
-            match admission.acquire(cost).await {
-                Ok(_permit) => {
-                    let reported = traces_calls.then(|| admission.report(cost));
-                    self.execute(prepared, caller, limits, stats(), reported).await
-                }
-                Err(overloaded) => (OperationResponse::failed(Outcome::Overloaded, &[overloaded]), None),
-            }
+        let executed = async {
+            let stats = OperationStats::new(traces_calls, deadline.waits_end)
+                .with_response_bytes(self.admission.response_bytes());
+            let reported = traces_calls.then(|| self.admission.report(cost));
+            self.execute(prepared, caller, limits, stats, reported).await
         };
-        let (response, valid_until) = match admission.with_deadline(deadline, running).await {
-            Ok(executed) => executed,
-            Err(late) => (OperationResponse::timed_out(&[late]), None),
-        };
+        let (response, valid_until) =
+            self.admission.run(cost, deadline, executed).await.unwrap_or_else(|refused| (refused, None));
         (response.with_operation(&operation), valid_until)
     }
 

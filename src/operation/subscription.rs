@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 use futures_util::future::FutureExt as _;
 
-use super::admission::Admission;
 use super::codes::Code;
 use super::deadline::Deadline;
 use super::engine::{OperationEngine, complete};
@@ -203,11 +202,8 @@ impl Subscription {
 
     /// Returns the response to one event, or `None` if the event does not match for this caller.
     async fn response(&self, event: Event) -> Option<OperationResponse> {
-        let admission = self.engine.admission.as_deref();
-        let deadline = Deadline::after(admission.map(Admission::operation_timeout));
-        let Some(admission) = admission else {
-            return self.execute(event, deadline).await;
-        };
+        let admission = &self.engine.admission;
+        let deadline = admission.deadline();
         let cost = match admission.check(&self.prepared) {
             Ok(cost) => cost,
             Err(errors) => return Some(OperationResponse::failed(Outcome::Refused, &errors)),
@@ -216,19 +212,12 @@ impl Subscription {
         if let (Some(limits), false) = (&self.limits, matches!(event, Event::None)) {
             limits.count_event(cost);
         }
-        let running = async {
-            match admission.acquire(cost).await {
-                Ok(_permit) => self.execute(event, deadline).await,
-                Err(overloaded) => Some(OperationResponse::failed(Outcome::Overloaded, &[overloaded])),
-            }
-        };
-        let executed = admission.with_deadline(deadline, running).await;
-        executed.unwrap_or_else(|late| Some(OperationResponse::timed_out(&[late])))
+        admission.run(cost, deadline, self.execute(event, deadline)).await.unwrap_or_else(Some)
     }
 
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {
         let request = self.prepared.clone().into_request();
-        let response_bytes = self.engine.admission.as_deref().map_or(u64::MAX, Admission::response_bytes);
+        let response_bytes = self.engine.admission.response_bytes();
         let stats = OperationStats::new(false, deadline.waits_end).with_response_bytes(response_bytes);
         let (stats, view) = (Arc::new(stats), self.caller.view());
         let _charge = self.limits.as_ref().map(|limits| limits.counting_calls(Arc::clone(&stats)));

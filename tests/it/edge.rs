@@ -46,6 +46,8 @@ use tower::ServiceExt as _;
 
 use self::faulty_schema::FaultySchema;
 
+use crate::world::{engine, without_limits};
+
 const BODY_LIMIT: usize = 4096;
 
 fn http_settings() -> HttpSettings {
@@ -100,7 +102,7 @@ fn edge_with_operations(callers: Authenticator, operations: OperationEngine) -> 
 }
 
 fn operations(faulty: FaultySchema) -> OperationEngine {
-    OperationEngine::new(faulty, &Shares::of(1 << 20), Clock::system()).unwrap()
+    engine(faulty, &Shares::of(1 << 20), Clock::system(), without_limits())
 }
 
 fn default_callers() -> Authenticator {

@@ -50,6 +50,8 @@ use switchboard::telemetry::panics;
 use switchboard::upstream::error::UpstreamError;
 use switchboard::upstream::quota::Purpose;
 
+use crate::world::engine;
+
 /// An output that could contain a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Surface {
@@ -189,17 +191,11 @@ impl World {
         let network = test_network.over(&sandbox);
         let networks = Networks { leadlex: network.clone(), composio: network, store: None };
         let graph = wiring::graph_over(config, clock, &networks);
-        let shares = config.cache.shares();
+        let (shares, limits) = (config.cache.shares(), config.limits.clone());
         let operations = match situation.accident {
-            Accident::PanicInAResolver => {
-                OperationEngine::new(PanickingExecutor(graph.clone()), &shares, clock)
-            }
-            _ => OperationEngine::new(graph.clone(), &shares, clock),
-        }
-        .unwrap();
-        let (limits, connections, lists) =
-            (config.limits.clone(), config.connections.clone(), config.lists.clone());
-        let operations = operations.with_limits(limits, connections, lists);
+            Accident::PanicInAResolver => engine(PanickingExecutor(graph.clone()), &shares, clock, limits),
+            _ => engine(graph.clone(), &shares, clock, limits),
+        };
         let operations = operations.with_documents(&config.documents, None);
         Self { sandbox, networks, test_network, graph, operations, clock }
     }

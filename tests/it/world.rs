@@ -45,6 +45,7 @@ pub(crate) struct World {
     pub(crate) sandbox: Sandbox,
     pub(crate) operations: OperationEngine,
     graph: CountingExecutor,
+    shares: Shares,
     clock: Clock,
 }
 
@@ -267,6 +268,35 @@ static DEFAULTS: LazyLock<Config> = LazyLock::new(|| {
     Config::load(config::ConfigSources { variables, keys: ApiKeys::Optional, ..Default::default() }).unwrap()
 });
 
+/// Limits that no test reaches.
+pub(crate) fn without_limits() -> LimitSettings {
+    LimitSettings {
+        depth: usize::MAX,
+        complexity: u64::MAX,
+        aliases: 1_000_000,
+        directives: 1_000_000,
+        tokens: usize::MAX,
+        upstream_calls: u64::MAX,
+        response_bytes: u64::MAX,
+        operation_timeout_ms: 86_400_000,
+        complexity_at_once: u32::MAX,
+        wait_ms: 86_400_000,
+        introspection: true,
+        suggestions: true,
+    }
+}
+
+/// An engine with the default settings of connections and lists.
+pub(crate) fn engine(
+    executor: impl Executor,
+    shares: &Shares,
+    clock: Clock,
+    limits: LimitSettings,
+) -> OperationEngine {
+    let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
+    OperationEngine::new(executor, shares, clock, limits, connections, lists).unwrap()
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::new_with(Setup::default())
@@ -328,8 +358,9 @@ impl World {
         let networks = Networks { leadlex: network.clone(), composio: network, store };
         let graph =
             CountingExecutor { graph: graph_over(config, clock, &networks), executions: Arc::default() };
-        let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
-        Self { sandbox: sandbox.clone(), operations, graph, clock }
+        let shares = config.cache.shares();
+        let operations = engine(graph.clone(), &shares, clock, without_limits());
+        Self { sandbox: sandbox.clone(), operations, graph, shares, clock }
     }
 
     /// Invalidates tenant A's accounts, as a webhook of Composio does.
@@ -339,7 +370,7 @@ impl World {
 
     /// An engine over the same graph that caches no responses.
     pub(crate) fn operations_that_execute(&self) -> OperationEngine {
-        OperationEngine::new(self.graph.graph.clone(), &Shares::of(0), self.clock).unwrap()
+        engine(self.graph.graph.clone(), &Shares::of(0), self.clock, without_limits())
     }
 
     /// All cached values of a caller's tenant, as text.
@@ -359,8 +390,7 @@ impl World {
 
     /// The same world with other operation limits.
     pub(crate) fn with_limits(self, limits: LimitSettings) -> Self {
-        let (connections, lists) = (DEFAULTS.connections.clone(), DEFAULTS.lists.clone());
-        Self { operations: self.operations.with_limits(limits, connections, lists), ..self }
+        Self { operations: engine(self.graph.clone(), &self.shares, self.clock, limits), ..self }
     }
 
     /// The same world after a reload with these settings of actions.
@@ -373,8 +403,9 @@ impl World {
             config.actions.clone(),
         );
         let graph = CountingExecutor { graph, executions: Arc::default() };
-        let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), self.clock).unwrap();
-        Self { sandbox: self.sandbox.clone(), operations, graph, clock: self.clock }
+        let shares = config.cache.shares();
+        let operations = engine(graph.clone(), &shares, self.clock, without_limits());
+        Self { sandbox: self.sandbox.clone(), operations, graph, shares, clock: self.clock }
     }
 
     /// The engine that an edge in front of this world uses.

@@ -24,7 +24,7 @@ use tower::ServiceExt as _;
 
 use super::stream_server::{PROVIDER_CHANGED, Server, settings, tenant_a_callers};
 use super::{get, post, send, with_header};
-use crate::world::{NOW, Setup, network};
+use crate::world::{NOW, Setup, engine, network};
 
 /// A shared store that is unreachable.
 struct UnreachableStore;
@@ -92,9 +92,7 @@ impl MeasuredGraph {
         for listener in ["public", "ops"] {
             drop(Connections::measured_by(&graph.metrics(), listener));
         }
-        let operations = OperationEngine::new(graph.clone(), &config.cache.shares(), clock).unwrap();
-        let operations =
-            operations.with_limits(config.limits.clone(), config.connections.clone(), config.lists.clone());
+        let operations = engine(graph.clone(), &config.cache.shares(), clock, config.limits);
         Self { sandbox, graph, operations }
     }
 

@@ -10,15 +10,15 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::clock::Clock;
 use switchboard::loaders::cache::dependencies::Dependencies;
 use switchboard::loaders::cache::upstream_cache::Revision;
-use switchboard::loaders::settings::{ConnectionSettings, ListSettings, Shares};
+use switchboard::loaders::settings::Shares;
 use switchboard::loaders::stats::OperationStats;
+use switchboard::operation::Executor;
 use switchboard::operation::settings::LimitSettings;
-use switchboard::operation::{Executor, OperationEngine};
 use switchboard::sandbox::{EmulatedUpstream, Fault};
 use tokio::time::Instant;
 
 use super::shipped;
-use crate::world::{NOW, Setup, World, only_error, run, strings_at, tenant_a};
+use crate::world::{NOW, Setup, World, engine, only_error, run, strings_at, tenant_a};
 
 const BOTH: &str = "{
     providers(first: 2) { nodes { name } }
@@ -109,11 +109,8 @@ impl Executor for Endless {
 #[tokio::test(start_paused = true)]
 async fn endless_operation_is_ended_at_its_timeout() {
     let limits = LimitSettings { operation_timeout_ms: 1_000, ..shipped() };
-    let Setup { config, .. } = Setup::default();
-    let (connections, lists): (ConnectionSettings, ListSettings) = (config.connections, config.lists);
     let clock = Clock::starting_at(NOW.parse().unwrap());
-    let operations = OperationEngine::new(Endless, &Shares::of(0), clock).unwrap();
-    let operations = operations.with_limits(limits, connections, lists);
+    let operations = engine(Endless, &Shares::of(0), clock, limits);
     let answer = run(&operations, tenant_a(), &json!({ "query": "{ a }" })).await;
     assert_eq!(
         serde_json::from_slice::<Value>(&answer.body).unwrap(),
