@@ -343,4 +343,5 @@ def main():
     page.write_text(text + START + "\n" + "\n\n".join(texts) + "\n" + END + rest.split(END, 1)[1])
 
 
-main()
+if __name__ == "__main__":
+    main()
