@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use http_body_util::BodyExt as _;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
@@ -32,7 +32,9 @@ where
     // Streams are not compressed, because compression would delay their frames.
     let worth_it = SizeAbove::new(COMPRESSED_FROM_BYTES)
         .and(NotForContentType::SSE)
-        .and(NotForContentType::const_new("multipart/"));
+        .and(NotForContentType::const_new("multipart/"))
+        // The length of its empty body is not known to tower-http.
+        .and(|status, _, _: &_, _: &_| status != StatusCode::NOT_MODIFIED);
     let layer = CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it);
     let service = layer.layer(graphql);
     service_fn(move |request: Request| {
@@ -46,6 +48,35 @@ where
             })
         }
     })
+}
+
+/// Whether a response can be sent in a coding that the client accepts (RFC 9110, 12.5.3). It must read the header as
+/// tower-http does, which would otherwise replace the status of a response by 406 after the operation has run: an entry
+/// that does not follow the grammar is ignored.
+pub(super) fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
+    let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
+    let entries: Vec<_> = lines.flat_map(|line| line.split(',')).filter_map(entry).collect();
+    let accepts = |names: &[&str]| {
+        let weight = |name: &&str| entries.iter().find(|(own, _)| own.eq_ignore_ascii_case(name));
+        names.iter().chain(&["*"]).find_map(weight).map(|(_, is_accepted)| *is_accepted)
+    };
+    let codings: [&[&str]; 3] = [&["br"], &["gzip", "x-gzip"], &["zstd"]];
+    accepts(&["identity"]) != Some(false)
+        || (compression && codings.into_iter().any(|names| accepts(names) == Some(true)))
+}
+
+/// Reads an entry of `Accept-Encoding`: its name, and whether its weight is above 0.
+fn entry(text: &str) -> Option<(&str, bool)> {
+    let Some((name, parameter)) = text.split_once(';') else { return Some((text.trim(), true)) };
+    let weight = parameter.trim().strip_prefix("q=").or_else(|| parameter.trim().strip_prefix("Q="))?;
+    let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
+    let is_weight = decimals.len() <= 3
+        && match whole {
+            "0" => decimals.bytes().all(|digit| digit.is_ascii_digit()),
+            "1" => decimals.bytes().all(|digit| digit == b'0'),
+            _ => false,
+        };
+    is_weight.then(|| (name.trim(), whole == "1" || decimals.bytes().any(|digit| digit != b'0')))
 }
 
 /// Replaces the body of a response by its compressed form, if one is kept for an equal request. Otherwise the layer will

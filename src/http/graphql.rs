@@ -7,8 +7,7 @@
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG,
-    RETRY_AFTER,
+    ACCESS_CONTROL_REQUEST_METHOD, AGE, ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, RETRY_AFTER,
 };
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -22,7 +21,7 @@ use super::error::{HttpError, RETRY_AFTER_SECONDS};
 use super::media::{AcceptedTypes, MediaType};
 use super::shutdown::ShutdownToken;
 use super::streaming::StreamContext;
-use super::{bundle, compression, origin, rate_limit, streaming, websocket};
+use super::{compression, origin, rate_limit, streaming, websocket};
 use crate::operation::codes::Code;
 use crate::operation::request::OperationRequest;
 use crate::operation::subscription::OperationOutput;
@@ -45,7 +44,7 @@ pub(crate) async fn handle(edge: Edge, request: Request, shutdown: ShutdownToken
     let Some(accepted) = AcceptedTypes::of(request.headers()) else {
         return HttpError::not_acceptable().into_response();
     };
-    if !accepts_any_coding(request.headers(), edge.settings.compression) {
+    if !compression::accepts_any_coding(request.headers(), edge.settings.compression) {
         return HttpError::no_acceptable_coding().into_response();
     }
     let mut caller = None;
@@ -59,16 +58,6 @@ pub(crate) async fn handle(edge: Edge, request: Request, shutdown: ShutdownToken
     response
 }
 
-/// Whether a response can be sent in a coding that the client accepts (RFC 9110, 12.5.3).
-fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
-    if !headers.contains_key(ACCEPT_ENCODING) {
-        return true;
-    }
-    let accepts = |name| bundle::accepts(headers, &ACCEPT_ENCODING, &[name, "*"]);
-    accepts("identity") != Some(false)
-        || (compression && ["br", "gzip", "zstd"].into_iter().any(|name| accepts(name) == Some(true)))
-}
-
 /// Returns the response to a request; `name` is set as soon as the caller is known.
 async fn respond(
     accepted: AcceptedTypes,
@@ -78,7 +67,7 @@ async fn respond(
     name: &mut Option<CallerName>,
 ) -> Result<Response, HttpError> {
     let (head, body) = request.into_parts();
-    // HEAD is GET without the body (RFC 9110, 9.3.2); hyper omits the body.
+    // HEAD is GET without the body (RFC 9110, 9.3.2), which is removed later.
     let by_post = match head.method {
         Method::POST => true,
         Method::GET | Method::HEAD => false,

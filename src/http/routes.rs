@@ -8,9 +8,10 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::Request;
-use axum::http::Method;
-use axum::http::header::{ACCEPT_ENCODING, ORIGIN};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, ORIGIN};
+use axum::http::{Method, Version};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, get};
 use futures_util::future::Either;
@@ -70,8 +71,10 @@ impl Routes {
 
     async fn respond(self, request: Request, shutdown: ShutdownToken) -> Response {
         let in_progress = RequestInProgress::begin(&self.0.edge, &request, shutdown.clone());
+        let omits_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
         let response = self.dispatch(request, shutdown).instrument(in_progress.span()).await;
-        in_progress.finish(response)
+        let response = in_progress.finish(response);
+        if omits_body { without_body(response) } else { response }
     }
 
     /// Calls the handler of the request's route.
@@ -109,6 +112,14 @@ impl RoutesState {
             _ => return None,
         })
     }
+}
+
+/// Removes the body of a response to HEAD, and keeps its length (RFC 9110, 9.3.2). hyper does that over HTTP/1 only.
+fn without_body(mut response: Response) -> Response {
+    if let Some(length) = response.body().size_hint().exact() {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    response.map(|_| Body::empty())
 }
 
 /// Whether compression or CORS may change the response to a request.

@@ -112,6 +112,7 @@ impl ScanReader<'_> {
             Some(cursor) if cursor.pages_overlap && !cursor.is_exact() => Attempt::FromFirstPage,
             _ => Attempt::FromCursor,
         };
+        let mut may_refetch = true;
         loop {
             let walk = match (attempt, anchor) {
                 (Attempt::FromCursor | Attempt::BeyondPageLimit, Some(cursor)) => {
@@ -121,10 +122,19 @@ impl ScanReader<'_> {
                 (Attempt::Unordered, _) => PageWalk::again(self.lists, self.scan),
                 _ => PageWalk::from(self.lists, self.scan, None, stale_policy),
             };
-            match self.read_from(anchor, walk, stale_policy, attempt).await? {
+            match self.read_from(anchor, walk, stale_policy, attempt, may_refetch).await? {
                 RunResult::Read(run) => return Ok(Some(run)),
                 RunResult::Stale => return Ok(None),
                 RunResult::Again(next) => attempt = next,
+                RunResult::Changed(older) => {
+                    may_refetch = false;
+                    let now = self.lists.upstream_cache.clock.instant_now();
+                    match self.lists.page_since(self.scan, older, now).await {
+                        // The next walk deals with the cursor.
+                        Err(error) if !error.can_be_an_expired_cursor() => return Err(error),
+                        _ => {}
+                    }
+                }
             }
         }
     }
@@ -136,6 +146,7 @@ impl ScanReader<'_> {
         mut walk: PageWalk<'_>,
         stale_policy: StalePolicy,
         attempt: Attempt,
+        may_refetch: bool,
     ) -> Result<RunResult, UpstreamError> {
         let trusts_times = matches!(attempt, Attempt::FromCursor | Attempt::FromFirstPage);
         let track = |cursor| CursorTracker::new(cursor, self.scan_direction);
@@ -160,6 +171,7 @@ impl ScanReader<'_> {
         } = initial_state();
         let mut is_ordered = anchor.is_none_or(|cursor| cursor.order_micros.is_some());
         let mut has_expired = false;
+        let mut previous: Option<WalkPage> = None;
         loop {
             let step = match walk.step().await {
                 Ok(Some(step)) => step,
@@ -175,6 +187,13 @@ impl ScanReader<'_> {
                 ForwardState { tracker, bound, ties, seen, run, has_unread, is_item_passed } =
                     initial_state();
             }
+            if may_refetch
+                && trusts_times
+                && let Some(older) = previous.as_ref().and_then(|previous| older_of_changed(previous, &step))
+            {
+                return Ok(RunResult::Changed(older));
+            }
+            previous = Some(step.clone());
             let was_ordered = is_ordered;
             is_ordered &= step.is_ordered;
             // Either the pages are of different states of the list, or the upstream does not use the requested order. A
@@ -314,6 +333,14 @@ impl ScanReader<'_> {
     }
 }
 
+/// Returns the cursor of the older page if the totals of two consecutive pages differ.
+fn older_of_changed(page: &WalkPage, next: &WalkPage) -> Option<Option<Arc<str>>> {
+    let is_changed = !next.is_restart
+        && page.page.total_items.zip(next.page.total_items).is_some_and(|(total, other)| total != other);
+    let older = if next.freshness.fetched_at < page.freshness.fetched_at { next } else { page };
+    is_changed.then(|| older.cursor.clone())
+}
+
 /// The state of reading forward from a cursor's item. It starts again if the walk restarts.
 struct ForwardState<'r> {
     /// Finds the item of the cursor.
@@ -336,6 +363,9 @@ enum RunResult {
     Read(ScanRun),
     /// The first page is stale, and another one is needed.
     Stale,
+    /// The list changed between two pages, and a row may have moved from one to the other. The page with this cursor is
+    /// older.
+    Changed(Option<Arc<str>>),
     /// The walk did not show which rows follow the cursor's item.
     Again(Attempt),
 }

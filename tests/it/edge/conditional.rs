@@ -124,8 +124,35 @@ async fn a_304_has_no_content_length() {
 }
 
 #[tokio::test]
+async fn a_304_has_neither_a_body_nor_a_coding() {
+    let whole = send(edge(default_callers()), get("/graphql?query=%7Bhello%7D")).await;
+    for coding in ["gzip", "br", "zstd"] {
+        let request = with_header(get("/graphql?query=%7Bhello%7D"), "if-none-match", whole.header("etag"));
+        let response = send(edge(default_callers()), with_header(request, "accept-encoding", coding)).await;
+        assert_eq!((response.status, response.text.as_str()), (StatusCode::NOT_MODIFIED, ""), "{coding}");
+        assert_eq!(response.header("content-encoding"), "");
+    }
+}
+
+#[tokio::test]
+async fn a_response_to_head_over_http_2_has_no_body() {
+    for path in ["/graphql?query=%7Bhello%7D", "/graphql?query=%7B", "/nowhere"] {
+        let whole = send(edge(default_callers()), get(path)).await;
+        let mut request = get(path);
+        (*request.method_mut(), *request.version_mut()) = (Method::HEAD, axum::http::Version::HTTP_2);
+        let response = send(edge(default_callers()), request).await;
+        assert_eq!((response.status, response.text.as_str()), (whole.status, ""), "{path}");
+        assert_eq!(response.header("content-length"), whole.text.len().to_string(), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_that_accepts_no_coding_is_refused_before_execution() {
-    for accept in ["identity;q=0", "*;q=0", "identity;q=0, deflate"] {
+    let excluding = ["identity;q=0", "*;q=0", "identity;q=0, deflate"];
+    // An entry that does not follow the grammar (RFC 9110, 12.4.2 and 12.5.3) is ignored.
+    let malformed = ["gzip;q=1.5", "gzip;foo=bar", "br;q=1.0000", "*;q=2", "gzip;q=.5"];
+    let malformed = malformed.map(|entry| format!("{entry}, identity;q=0"));
+    for accept in excluding.into_iter().chain(malformed.iter().map(String::as_str)) {
         let response = send(
             edge(default_callers()),
             with_header(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept),
@@ -142,7 +169,7 @@ async fn a_client_that_accepts_no_coding_is_refused_before_execution() {
             response.message()
         );
     }
-    for accept in ["identity;q=0, gzip", "*", "identity;q=0, *", "gzip;q=0", ""] {
+    for accept in ["identity;q=0, gzip", "x-gzip, identity;q=0", "*", "identity;q=0, *", "gzip;q=0", ""] {
         let response = send(
             edge(default_callers()),
             with_header(get("/graphql?query=%7Bhello%7D"), "accept-encoding", accept),

@@ -318,3 +318,33 @@ async fn accounts_that_a_cursor_no_longer_remembers_are_not_repeated() {
     ];
     check_changes(&[2; 72], CursorKind::Page, &meanwhile).await;
 }
+
+/// The first page is cached. One of its accounts is deleted, so the first account of the second page moves to it.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_moves_to_a_cached_page_is_not_skipped() {
+    let moments: Vec<i64> = (0..20).rev().collect();
+    let row = |(number, at): (usize, &i64)| {
+        expected_lists::account(&format!("ca_{number:02}"), (500, 0, 0, *at, *at, 50), 0, 100)
+    };
+    let accounts: Vec<_> = moments.iter().enumerate().map(row).collect();
+    let scenario = Scenario { cursor: CursorKind::Page, ties: Ties::Mirrored, page_rows: 5 };
+    for (direction, size) in [(Direction::Forward, 5), (Direction::Forward, 3), (Direction::Backward, 5)] {
+        let bench = Bench::new(&accounts, scenario);
+        let list = List {
+            parent: Parent::Project,
+            filter: AccountFilter::default(),
+            order: AccountOrder::NEWEST_FIRST,
+        };
+        let mut walker = Walker::new(direction, size);
+        walker.step(&bench, &list).await;
+        let deleted = walker.items().first().map(|id| (*id).to_owned()).unwrap();
+        bench.sandbox.change_accounts(Tenant::A, |rows| rows.retain(|row| row.id != deleted));
+        while !walker.is_over {
+            assert!(walker.step(&bench, &list).await.is_complete);
+        }
+        let mut shown: Vec<_> = walker.items().into_iter().map(str::to_owned).collect();
+        shown.sort_unstable();
+        let all: Vec<_> = accounts.iter().map(|row| row.id.clone()).collect();
+        assert_eq!(shown, all, "{direction:?} {size}");
+    }
+}
