@@ -1,7 +1,7 @@
 //! Compression of responses of `/graphql`.
 //!
 //! tower-http selects the coding and compresses. Compressing takes several times as long as everything else that a
-//! response from the cache needs, so the compressed body is kept with the cached response ([`BodyForms`]).
+//! response from the cache needs, so the compressed body is stored with the cached response ([`BodyForms`]).
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ where
             let accepted = accepted(request.headers()).cloned();
             let response = service.oneshot(request).await?.map(Body::new);
             Ok(match accepted {
-                Some(accepted) => keep(&accepted, response).await,
+                Some(accepted) => store(&accepted, response).await,
                 None => response,
             })
         }
@@ -79,8 +79,8 @@ fn entry(text: &str) -> Option<(&str, bool)> {
     is_weight.then(|| (name.trim(), whole == "1" || decimals.bytes().any(|digit| digit != b'0')))
 }
 
-/// Replaces the body of a response by its compressed form, if one is kept for an equal request. Otherwise the layer will
-/// keep it.
+/// Replaces the body of a response by its compressed form, if one is stored for an equal request. Otherwise the layer
+/// stores it.
 pub(super) fn reuse(response: &OperationResponse, headers: &HeaderMap, http_response: &mut Response) {
     let Some(accepted) = accepted(headers) else { return };
     match response.forms.compressed(accepted) {
@@ -98,13 +98,13 @@ fn accepted(headers: &HeaderMap) -> Option<&HeaderValue> {
     lines.next().filter(|_| lines.next().is_none())
 }
 
-/// Keeps the body with the response whose compressed form it is.
-async fn keep(accepted: &HeaderValue, mut response: Response) -> Response {
+/// Stores the body with the response whose compressed form it is.
+async fn store(accepted: &HeaderValue, mut response: Response) -> Response {
     let Some(forms) = response.extensions_mut().remove::<Arc<BodyForms>>() else { return response };
     let Some(coding) = response.headers().get(CONTENT_ENCODING).cloned() else { return response };
     let (head, body) = response.into_parts();
     // The body is in memory, and compressing it does not fail.
     let bytes = body.collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-    forms.keep_compressed(accepted, CompressedBody { coding, bytes: bytes.clone() });
+    forms.store_compressed(accepted, CompressedBody { coding, bytes: bytes.clone() });
     Response::from_parts(head, Body::from(bytes))
 }

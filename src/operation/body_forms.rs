@@ -1,4 +1,4 @@
-//! What is made from a response's body on demand: its entity tag and its compressed forms. All copies of a response
+//! Values derived from a response's body on demand: its entity tag and its compressed forms. All copies of a response
 //! share them, so that a response from the cache is hashed and compressed once.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
-/// Maximum number of `Accept-Encoding` values for which a body is kept. Clients of one kind send the same value.
+/// Maximum number of `Accept-Encoding` values for which a body is stored. Clients of one kind send the same value.
 const VALUES_MAX: usize = 4;
 
 /// Maximum length of such a value, in bytes.
@@ -46,8 +46,8 @@ impl BodyForms {
         bodies.iter().find(|(value, _)| value == accepted).map(|(_, body)| body.clone())
     }
 
-    /// Keeps the compressed body for a value of `Accept-Encoding`, unless there are too many. Bodies of one coding share memory.
-    pub(crate) fn keep_compressed(&self, accepted: &HeaderValue, mut body: CompressedBody) {
+    /// Stores the compressed body for a value of `Accept-Encoding`, unless there are too many. Bodies of one coding share memory.
+    pub(crate) fn store_compressed(&self, accepted: &HeaderValue, mut body: CompressedBody) {
         let mut bodies = self.compressed.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = bodies.iter().any(|(value, _)| value == accepted);
         if is_known || bodies.len() == VALUES_MAX || accepted.len() > VALUE_BYTES_MAX {
@@ -72,12 +72,12 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_returned_for_the_value_it_was_kept_for() {
+    fn a_body_is_returned_for_the_value_it_was_stored_for() {
         let forms = BodyForms::default();
         let [gzip, both] = ["gzip", "gzip, br"].map(HeaderValue::from_static);
-        forms.keep_compressed(&gzip, body("gzip", "g"));
-        forms.keep_compressed(&both, body("br", "b"));
-        forms.keep_compressed(&gzip, body("gzip", "other"));
+        forms.store_compressed(&gzip, body("gzip", "g"));
+        forms.store_compressed(&both, body("br", "b"));
+        forms.store_compressed(&gzip, body("gzip", "other"));
         assert_eq!(forms.compressed(&gzip).unwrap().bytes, "g");
         assert_eq!(forms.compressed(&both).unwrap().coding, "br");
         assert!(forms.compressed(&HeaderValue::from_static("br")).is_none());
@@ -89,12 +89,12 @@ mod tests {
         let values: Vec<_> =
             (0..10).map(|n| HeaderValue::try_from(format!("gzip;q=0.{n}")).unwrap()).collect();
         for value in &values {
-            forms.keep_compressed(value, body("gzip", "g"));
+            forms.store_compressed(value, body("gzip", "g"));
         }
         assert_eq!(values.iter().filter(|value| forms.compressed(value).is_some()).count(), VALUES_MAX);
         let long = HeaderValue::try_from("x".repeat(VALUE_BYTES_MAX + 1)).unwrap();
         let forms = BodyForms::default();
-        forms.keep_compressed(&long, body("gzip", "g"));
+        forms.store_compressed(&long, body("gzip", "g"));
         assert!(forms.compressed(&long).is_none());
     }
 }

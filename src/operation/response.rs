@@ -46,7 +46,7 @@ pub struct OperationResponse {
     pub read_at: Option<Instant>,
     /// The caller's limits over time after this operation; `None` if it has none.
     pub rate_limit: Option<Box<RateLimitStatus>>,
-    /// What is made from the body on demand; shared by all copies.
+    /// Values derived from the body on demand; shared by all copies.
     pub(crate) forms: Arc<BodyForms>,
     pub(super) origin: ResponseOrigin,
     /// Whether the deadline passed before all data had arrived.
