@@ -129,11 +129,8 @@ impl ScanReader<'_> {
                 RunResult::Changed(older) => {
                     may_refetch = false;
                     let now = self.lists.upstream_cache.clock.instant_now();
-                    match self.lists.page_since(self.scan, older, now).await {
-                        // The next walk deals with the cursor.
-                        Err(error) if !error.can_be_an_expired_cursor() => return Err(error),
-                        _ => {}
-                    }
+                    // If this fails, the cached page still gives a response, which is then not complete.
+                    let _ = self.lists.page_since(self.scan, older, now).await;
                 }
             }
         }
@@ -187,11 +184,13 @@ impl ScanReader<'_> {
                 ForwardState { tracker, bound, ties, seen, run, has_unread, is_item_passed } =
                     initial_state();
             }
-            if may_refetch
-                && trusts_times
+            if trusts_times
                 && let Some(older) = previous.as_ref().and_then(|previous| older_of_changed(previous, &step))
             {
-                return Ok(RunResult::Changed(older));
+                if may_refetch {
+                    return Ok(RunResult::Changed(older));
+                }
+                run.is_complete = false;
             }
             previous = Some(step.clone());
             let was_ordered = is_ordered;
@@ -284,7 +283,7 @@ impl ScanReader<'_> {
             true => run.rows.len() < self.size,
             false => walk.was_cut() || has_skipped_rows,
         };
-        run.is_complete = !(is_cut_short || has_unreadable_gap || is_lost);
+        run.is_complete &= !(is_cut_short || has_unreadable_gap || is_lost);
         // After the page limit or an expired cursor, the client can continue from the last row.
         run.has_more |= (walk.was_capped() || has_expired) && !run.rows.is_empty();
         Ok(RunResult::Read(run))

@@ -8,11 +8,15 @@
 //! deleted between two pages, the position among those accounts is unknown.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use http::StatusCode;
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
+use serde_json::json;
 use switchboard::domain::filters::{AccountFilter, AccountOrder, AccountOrderField, OrderDirection};
 use switchboard::domain::page::Direction;
 use switchboard::loaders::lists::parent::Parent;
@@ -21,7 +25,7 @@ use switchboard::sandbox::{Account, CursorKind, Tenant, Ties};
 
 use super::bench::{Bench, FromScenario, List};
 use super::expected_lists::{self, Scenario, Traits, accounts, is_in, scenario, time, traits};
-use super::network_recorder::LastPages;
+use super::network_recorder::{LastPages, intercept};
 use super::paging::lists;
 use super::paging_client::Walker;
 use super::{cases, with_paused_clock};
@@ -347,4 +351,31 @@ async fn an_account_that_moves_to_a_cached_page_is_not_skipped() {
         let all: Vec<_> = accounts.iter().map(|row| row.id.clone()).collect();
         assert_eq!(shown, all, "{direction:?} {size}");
     }
+}
+
+/// As above, but the cached page cannot be read again.
+#[tokio::test(start_paused = true)]
+async fn a_page_beside_one_that_cannot_be_read_again_is_not_complete() {
+    let row = |at: i64| expected_lists::account(&format!("ca_{at:02}"), (500, 0, 0, at, at, 50), 0, 100);
+    let accounts: Vec<_> = (0..20).map(row).collect();
+    let scenario = Scenario { cursor: CursorKind::Page, ties: Ties::Mirrored, page_rows: 5 };
+    let is_failing = Arc::new(AtomicBool::new(false));
+    let fails = Arc::clone(&is_failing);
+    let bench = Bench::with_network(&accounts, scenario, ListSettings::of(scenario), move |network| {
+        intercept(network, move |query, response| {
+            match fails.load(Ordering::Relaxed) && !query.contains("cursor=") {
+                true => (StatusCode::SERVICE_UNAVAILABLE, json!({})),
+                false => response,
+            }
+        })
+    });
+    let list =
+        List { parent: Parent::Project, filter: AccountFilter::default(), order: AccountOrder::NEWEST_FIRST };
+    let mut walker = Walker::new(Direction::Forward, 5);
+    walker.step(&bench, &list).await;
+    bench.sandbox.change_accounts(Tenant::A, |rows| rows.retain(|row| row.id != "ca_19"));
+    is_failing.store(true, Ordering::Relaxed);
+    let slice = walker.step(&bench, &list).await;
+    assert!(!slice.is_complete && slice.has_next);
+    assert_eq!(walker.pages[1], ["ca_13", "ca_12", "ca_11", "ca_10", "ca_09"]);
 }
