@@ -5,8 +5,8 @@
 pub(super) enum RequestKind {
     /// Reads the objects that the upstream is called for.
     Read,
-    /// Reads further data, for which a key can lack the permission. Its outcome says nothing about the other reads.
-    Lookup,
+    /// Reads reference data, for which a key can lack the permission. Its outcome says nothing about the other reads.
+    ReferenceRead,
     /// Changes something. It is not repeated once the upstream may have received it.
     Write,
 }

@@ -88,7 +88,7 @@ impl AccountsClient {
     ) -> Result<ToolkitPage, UpstreamError> {
         let toolkits: Vec<_> = slugs.iter().map(ToolkitSlug::as_str).collect();
         let body = json(&Body { limit: toolkits.len(), toolkits, cursor });
-        let (kind, method, path, query) = (RequestKind::Lookup, Method::POST, PATH, "");
+        let (kind, method, path, query) = (RequestKind::ReferenceRead, Method::POST, PATH, "");
         let request = UpstreamRequest { kind, method, path, query, body, credential, purpose };
         let page = self.transport.send(request, wire::toolkits::page).await?.body;
         self.transport.count_problems(&page.problems);

@@ -268,17 +268,17 @@ impl CallPermit {
             self.share(&mut state, None);
         }
         let is_rejected_key = outcome.is_err_and(|error| error.failure == UpstreamFailure::Unauthorized);
-        // A refused write or lookup does not affect the status: a key without that permission can still read.
+        // A refused write or read of reference data does not affect the status: a key without that permission can still read.
         let is_irrelevant = match self.kind {
             RequestKind::Read => false,
-            RequestKind::Lookup => !is_rejected_key,
+            RequestKind::ReferenceRead => !is_rejected_key,
             RequestKind::Write => outcome.is_err_and(UpstreamError::is_refusal),
         };
         if !is_irrelevant {
             state.history.record(wall, outcome);
         }
         match outcome {
-            _ if self.kind == RequestKind::Lookup => state.breaker.on_cancelled(self.ticket, now),
+            _ if self.kind == RequestKind::ReferenceRead => state.breaker.on_cancelled(self.ticket, now),
             Err(error) if error.failure.is_trouble() => state.breaker.on_failure(self.ticket, now),
             Err(error) if error.failure == UpstreamFailure::Internal => {
                 state.breaker.on_cancelled(self.ticket, now);
