@@ -208,37 +208,20 @@ fn write_escaped(text: &mut Vec<u8>, value: &str) {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-    use std::sync::{Arc, Mutex};
-
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use tracing_subscriber::layer::SubscriberExt as _;
 
+    use super::super::tests::Written;
     use super::*;
 
     /// Returns the lines that a closure logs on this thread.
     fn lines(log: impl FnOnce()) -> Vec<Value> {
-        #[derive(Clone, Default)]
-        struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-        impl io::Write for Buffer {
-            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-                self.0.lock().unwrap().write(bytes)
-            }
-
-            fn flush(&mut self) -> io::Result<()> {
-                Ok(())
-            }
-        }
-
-        let buffer = Buffer::default();
-        let writer = buffer.clone();
+        let written = Written::default();
+        let writer = written.clone();
         let subscriber = tracing_subscriber::registry().with(JsonLines::new(move || writer.clone()));
         tracing::subscriber::with_default(subscriber, log);
-        let bytes = buffer.0.lock().unwrap().clone();
-        let text = String::from_utf8(bytes).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        written.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     #[test]
