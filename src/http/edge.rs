@@ -7,7 +7,6 @@ use tokio::sync::watch;
 
 use super::body::BodyBudget;
 use super::caller::Authenticator;
-use super::cors::AllowedOrigins;
 use super::settings::HttpSettings;
 use super::webhook::verification::Webhooks;
 use crate::operation::OperationEngine;
@@ -39,7 +38,6 @@ impl Deref for Edge {
 pub(super) struct EdgeState {
     pub(super) operations: OperationEngine,
     pub(super) callers: Authenticator,
-    pub(super) cors_origins: AllowedOrigins,
     pub(super) bodies: BodyBudget,
     pub(super) webhooks: Webhooks,
     pub(super) settings: HttpSettings,
@@ -51,8 +49,7 @@ impl Edge {
     pub(super) fn new(parts: EdgeParts, bodies: BodyBudget) -> (watch::Sender<Option<Self>>, Self) {
         let EdgeParts { operations, callers, webhooks, settings } = parts;
         let (replacement_sender, replacement) = watch::channel(None);
-        let cors_origins = settings.cors_origins.clone();
-        let state = EdgeState { operations, callers, cors_origins, bodies, webhooks, settings, replacement };
+        let state = EdgeState { operations, callers, bodies, webhooks, settings, replacement };
         (replacement_sender, Self(Arc::new(state)))
     }
 

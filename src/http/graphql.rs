@@ -78,7 +78,7 @@ async fn respond(
         }
         _ => return Err(HttpError::method_not_allowed(METHODS)),
     };
-    if !edge.cors_origins.allows(&head.headers) {
+    if !edge.settings.cors_origins.allows(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
     let caller = edge.callers.authenticate(&head.headers).await?;

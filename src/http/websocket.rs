@@ -47,7 +47,7 @@ pub(crate) async fn begin(
     shutdown: ShutdownToken,
 ) -> Result<Response, HttpError> {
     let (mut head, _) = request.into_parts();
-    if !edge.cors_origins.allows(&head.headers) {
+    if !edge.settings.cors_origins.allows(&head.headers) {
         origin::refuse_cross_site(&head.headers, &head.uri)?;
     }
     let upgrade = WebSocketUpgrade::from_request_parts(&mut head, &()).await;
