@@ -132,9 +132,10 @@ async fn a_429_without_headers_holds_calls_longer_each_time() {
             held_for(Err(refused));
         }
     }
-    // Ten calls a minute, and refused calls after 1, 3, 7, 15 and 31 s.
+    // Ten calls in each of the four minutes that begin here, and at most six refused calls a minute. Their number depends
+    // on the random part of the waits.
     let calls = clients.calls();
-    assert!((50..=5 * (10 + 6)).contains(&calls), "{calls} calls in five minutes");
+    assert!((4 * 10..=5 * (10 + 6)).contains(&calls), "{calls} calls in five minutes");
 }
 
 #[tokio::test(start_paused = true)]
