@@ -1,7 +1,6 @@
 //! An id for each request, to find a client's report in the log.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
-use tracing::Span;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header of the id, in requests and responses.
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -10,12 +9,6 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// other client text reaches the log.
 pub(super) fn of(headers: &HeaderMap) -> HeaderValue {
     headers.get(X_REQUEST_ID).filter(|id| is_valid(id)).cloned().unwrap_or_else(new_id)
-}
-
-/// Returns the span of a request, which adds its id to every line that is logged within. No setting filters it out
-/// ([`crate::telemetry`]).
-pub(super) fn span(id: &HeaderValue, method: &Method) -> Span {
-    tracing::info_span!("request", id = id.to_str().unwrap_or_default(), method = method.as_str())
 }
 
 fn is_valid(id: &HeaderValue) -> bool {

@@ -1,16 +1,16 @@
-//! [`RequestInProgress`]: the work that is the same for every request of the public listener: its id, log span and
+//! [`RequestInProgress`]: the work that is the same for every request of the public listener: its id, log scope and
 //! record, and common response headers.
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
 use axum::http::header::{VARY, X_CONTENT_TYPE_OPTIONS};
 use axum::response::Response;
-use tracing::Span;
 
 use super::edge::Edge;
 use super::request_id::{self, X_REQUEST_ID};
 use super::request_recorder::PendingRecord;
 use super::shutdown::ShutdownToken;
+use crate::telemetry::request_scope::RequestScope;
 use crate::telemetry::requests::{Route, Transport};
 
 /// Path of the graph.
@@ -25,9 +25,8 @@ const GRAPHQL_VARY: &str = "Authorization, x-api-key, Accept, Accept-Encoding, O
 
 /// A request that is being handled.
 pub(super) struct RequestInProgress {
-    id: HeaderValue,
+    scope: RequestScope,
     route: Route,
-    span: Span,
     /// `None` after the response.
     record: Option<PendingRecord>,
 }
@@ -35,7 +34,7 @@ pub(super) struct RequestInProgress {
 impl RequestInProgress {
     pub(super) fn begin(edge: &Edge, request: &Request, shutdown: ShutdownToken) -> Self {
         let id = request_id::of(request.headers());
-        let span = request_id::span(&id, request.method());
+        let scope = RequestScope { id, method: request.method().clone() };
         let route = match request.uri().path() {
             GRAPHQL => Route::Graphql,
             WEBHOOK => Route::Webhook,
@@ -43,12 +42,12 @@ impl RequestInProgress {
         };
         let requests = edge.operations.metrics().requests();
         let record = PendingRecord::begin(requests.clone(), Some(route), Transport::Http, shutdown);
-        Self { id, route, span, record: Some(record) }
+        Self { scope, route, record: Some(record) }
     }
 
-    /// Returns the span of the request's log lines.
-    pub(super) fn span(&self) -> Span {
-        self.span.clone()
+    /// Returns the scope of the request's log lines.
+    pub(super) fn scope(&self) -> RequestScope {
+        self.scope.clone()
     }
 
     /// Adds the common headers to the response, and records it.
@@ -58,9 +57,9 @@ impl RequestInProgress {
         if self.route == Route::Graphql {
             headers.insert(VARY, HeaderValue::from_static(GRAPHQL_VARY));
         }
-        headers.insert(X_REQUEST_ID, self.id.clone());
+        headers.insert(X_REQUEST_ID, self.scope.id.clone());
         if let Some(record) = self.record.take() {
-            self.span.in_scope(|| record.finish(&mut response));
+            self.scope.enter(|| record.finish(&mut response));
         }
         response
     }
@@ -70,7 +69,7 @@ impl RequestInProgress {
 impl Drop for RequestInProgress {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
-            self.span.in_scope(|| drop(record));
+            self.scope.enter(|| drop(record));
         }
     }
 }

@@ -17,7 +17,6 @@ use axum::routing::{any, get};
 use futures_util::future::Either;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer as _, ServiceExt as _, service_fn};
-use tracing::Instrument as _;
 
 use super::caller::check_host;
 use super::compression::compressed;
@@ -27,6 +26,7 @@ use super::request_in_progress::{GRAPHQL, RequestInProgress, WEBHOOK};
 use super::settings::HttpSettings;
 use super::shutdown::ShutdownToken;
 use super::{example, graphiql, graphql, traced, webhook};
+use crate::telemetry::request_scope::in_request;
 use crate::telemetry::traces::RequestTracer;
 
 /// The routes of one configuration; cheap to clone.
@@ -72,7 +72,7 @@ impl Routes {
     async fn respond(self, request: Request, shutdown: ShutdownToken) -> Response {
         let in_progress = RequestInProgress::begin(&self.0.edge, &request, shutdown.clone());
         let omits_body = request.method() == Method::HEAD && request.version() == Version::HTTP_2;
-        let response = self.dispatch(request, shutdown).instrument(in_progress.span()).await;
+        let response = in_request(Some(in_progress.scope()), self.dispatch(request, shutdown)).await;
         let response = in_progress.finish(response);
         if omits_body { without_body(response) } else { response }
     }

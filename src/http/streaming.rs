@@ -18,7 +18,6 @@ use bytes::Bytes;
 use futures_util::stream::{Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
-use tracing::{Instrument as _, Span};
 
 use super::caller::PresentedCredentials;
 use super::edge::Edge;
@@ -31,6 +30,7 @@ use super::{event_stream, multipart, rate_limit};
 use crate::domain::caller::Caller;
 use crate::operation::OperationResponse;
 use crate::operation::subscription::Subscription;
+use crate::telemetry::request_scope::in_current_request;
 use crate::telemetry::requests::Transport;
 
 /// The header that makes nginx forward frames without buffering.
@@ -109,7 +109,7 @@ fn stream_body<F: StreamFormat>(
             shutdown.abort_response();
         }
     };
-    tokio::spawn(feeding.instrument(Span::current()));
+    tokio::spawn(in_current_request(feeding));
     response::<F>(Body::from_stream(StreamBody { receiver, is_complete: false }))
 }
 

@@ -17,12 +17,12 @@ use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
 use axum::http::Method;
 use axum::http::header::UPGRADE;
 use axum::response::Response;
-use tracing::{Instrument as _, Span};
 
 use super::edge::Edge;
 use super::error::HttpError;
 use super::origin;
 use super::shutdown::ShutdownToken;
+use crate::telemetry::request_scope::{RequestScope, in_request};
 use crate::telemetry::traces::SpanOrigin;
 
 const SUBPROTOCOL: &str = "graphql-transport-ws";
@@ -64,7 +64,7 @@ pub(crate) async fn begin(
         return Err(HttpError::malformed(OTHER_SUBPROTOCOL));
     }
     let origin = SpanOrigin::current();
-    // Log lines of the session belong to the request's span.
-    let span = Span::current();
-    Ok(upgrade.on_upgrade(move |socket| session::run(socket, edge, head, shutdown, origin).instrument(span)))
+    let request = RequestScope::current();
+    Ok(upgrade
+        .on_upgrade(move |socket| in_request(request, session::run(socket, edge, head, shutdown, origin))))
 }

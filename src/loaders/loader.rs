@@ -35,7 +35,8 @@ use crate::domain::page::PageRequest;
 use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
 use crate::domain::upstream_name::UpstreamName;
 use crate::domain::view::View;
-use crate::telemetry::traces::{self, SpanGuard};
+use crate::telemetry::request_scope;
+use crate::telemetry::traces::SpanGuard;
 use crate::upstream::error::UpstreamError;
 
 /// Loads the data of one operation.
@@ -123,7 +124,7 @@ impl OperationLoader {
         for query in queries {
             let (sources, reader, parents) = (Arc::clone(&self.sources), reader.clone(), parents.clone());
             let request = async move { sources.lists.slices(&reader, &query, parents).await };
-            tokio::spawn(tracing::Instrument::in_current_span(traces::in_current_trace(request)));
+            request_scope::spawn(request);
         }
     }
 

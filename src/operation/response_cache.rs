@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use tracing::{Instrument as _, Span};
 
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
@@ -30,6 +29,7 @@ use crate::loaders::cache::dependencies::{self, Dependencies};
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
 use crate::loaders::cache::upstream_cache::Revision;
+use crate::telemetry::request_scope::in_current_request;
 use crate::telemetry::requests::ResponseSource;
 
 /// Root fields whose responses depend on the current time or on the caller's session.
@@ -178,7 +178,7 @@ impl ResponseCache {
         };
         let flight_key = (key.clone(), revision(Dependencies::default()).epochs);
         let (mut response, source) =
-            self.flights.join(flight_key, cached, caching_execution.instrument(Span::current())).await;
+            self.flights.join(flight_key, cached, in_current_request(caching_execution)).await;
         if source == ValueSource::Joined {
             response.origin = response.origin.for_copy(ResponseSource::Joined);
         }

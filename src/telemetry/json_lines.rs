@@ -1,20 +1,19 @@
 //! JSON log lines: [`JsonLines`] is a layer that writes each event as one line.
 //!
-//! The structure is that of `tracing_subscriber`'s JSON format, without its list of spans. That formatter parses the
-//! span's fields again for every line, and passes each piece of a line through three dynamic calls, which made the
-//! request log the most expensive part of a response from the cache.
+//! The structure is that of `tracing_subscriber`'s JSON format; `span` is the current request. That formatter parses
+//! the fields of spans again for every line, and passes each piece of a line through three dynamic calls, which made
+//! the request log the most expensive part of a response from the cache.
 
 use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 
 use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
-use tracing_subscriber::registry::LookupSpan;
 
+use super::request_scope::RequestScope;
 use crate::domain::clock::Clock;
 use crate::domain::json_text::plain_length;
 use crate::domain::timestamps;
@@ -28,23 +27,17 @@ const BRIDGE_TARGET: &str = "log.target";
 /// Capacity that a thread keeps for its next line.
 const LINE_BYTES: usize = 4096;
 
-/// Capacity for the fields of a span. The span of a request has its id and method.
-const SPAN_FIELDS_BYTES: usize = 96;
-
 thread_local! {
     /// The memory of this thread's last line. It is taken while a line is written: a value that logs while it is
     /// formatted gets new memory.
     static LINE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Writes an event as one line with one JSON object: its timestamp, level, fields, target and innermost span.
+/// Writes an event as one line with one JSON object: its timestamp, level, fields, target and request.
 #[derive(Debug)]
 pub struct JsonLines<W> {
     writer: W,
 }
-
-/// The fields of a span as the members of a JSON object, without its braces.
-struct SpanFields(Vec<u8>);
 
 impl<W> JsonLines<W> {
     /// Creates the layer; it writes each line to `writer` with one call.
@@ -55,28 +48,13 @@ impl<W> JsonLines<W> {
 
 impl<S, W> Layer<S> for JsonLines<W>
 where
-    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    S: Subscriber,
     W: for<'writer> MakeWriter<'writer> + 'static,
 {
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let mut fields = Vec::with_capacity(SPAN_FIELDS_BYTES);
-        attributes.record(&mut Members::new(&mut fields));
-        span.extensions_mut().insert(SpanFields(fields));
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let mut extensions = span.extensions_mut();
-        let Some(SpanFields(fields)) = extensions.get_mut() else { return };
-        let is_first = fields.is_empty();
-        values.record(&mut Members { is_first, ..Members::new(fields) });
-    }
-
-    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut line = LINE.take();
         line.clear();
-        write_event(event, &context, &mut line);
+        write_event(event, &mut line);
         // There is no other place to report an error of the log.
         let _ = self.writer.make_writer_for(event.metadata()).write_all(&line);
         line.shrink_to(LINE_BYTES);
@@ -84,10 +62,7 @@ where
     }
 }
 
-fn write_event<S>(event: &Event<'_>, context: &Context<'_, S>, line: &mut Vec<u8>)
-where
-    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
-{
+fn write_event(event: &Event<'_>, line: &mut Vec<u8>) {
     let metadata = event.metadata();
     line.extend(b"{\"timestamp\":\"");
     timestamps::write_microseconds(Clock::system().now(), line);
@@ -99,15 +74,12 @@ where
     let log_target = members.log_target;
     line.extend(b"},\"target\":");
     write_text(line, log_target.as_deref().unwrap_or_else(|| metadata.target()));
-    if let Some(span) = context.event_span(event) {
-        line.extend(b",\"span\":{");
-        if let Some(SpanFields(fields)) = span.extensions().get().filter(|SpanFields(it)| !it.is_empty()) {
-            line.extend(fields);
-            line.push(b',');
-        }
-        line.extend(b"\"name\":\"");
-        line.extend(span.name().as_bytes());
-        line.extend(b"\"}");
+    if let Some(RequestScope { id, method }) = RequestScope::current() {
+        line.extend(b",\"span\":{\"id\":");
+        write_text(line, id.to_str().unwrap_or_default());
+        line.extend(b",\"method\":");
+        write_text(line, method.as_str());
+        line.extend(b",\"name\":\"request\"}");
     }
     line.extend(b"}\n");
 }
@@ -208,6 +180,7 @@ fn write_escaped(text: &mut Vec<u8>, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderValue, Method};
     use proptest::prelude::*;
     use serde_json::{Value, json};
     use tracing_subscriber::layer::SubscriberExt as _;
@@ -225,17 +198,15 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_the_fields_and_the_span() {
-        let written = lines(|| {
-            let span =
-                tracing::info_span!("request", id = "a\"b", method = %"POST", late = tracing::field::Empty);
-            span.record("late", None::<u64>).record("late", 1);
-            let _entered = span.enter();
+    fn a_line_has_the_fields_and_the_request() {
+        let request = RequestScope { id: HeaderValue::from_static("a-1"), method: Method::POST };
+        let log = || {
             tracing::warn!(
                 text = "x\ny\u{1}\\", number = -3, large = u64::MAX, half = 0.5, none = None::<u64>, not_a_number = f64::NAN,
                 is_set = true, list = ?["q\""], "message {}", 1
             );
-        });
+        };
+        let written = lines(|| request.enter(log));
         let [line] = &written[..] else { panic!("{written:?}") };
         assert_eq!(
             line["fields"],
@@ -244,13 +215,13 @@ mod tests {
                 "not_a_number": null, "is_set": true, "list": "[\"q\\\"\"]",
             })
         );
-        assert_eq!(line["span"], json!({ "id": "a\"b", "method": "POST", "late": 1, "name": "request" }));
+        assert_eq!(line["span"], json!({ "id": "a-1", "method": "POST", "name": "request" }));
         assert_eq!((&line["level"], &line["target"]), (&json!("WARN"), &json!(module_path!())));
         assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
     }
 
     #[test]
-    fn a_line_without_span_and_fields_is_valid() {
+    fn a_line_without_request_and_fields_is_valid() {
         let written = lines(|| tracing::info!("started"));
         assert_eq!(written[0]["fields"], json!({ "message": "started" }));
         assert_eq!(written[0].get("span"), None);

@@ -1,8 +1,9 @@
 //! Telemetry for operators: the log on standard error, [`metrics`], and [`traces`].
 //!
-//! [`start`] sets up the log, as text or [`json_lines`], which [`log_writer`] writes without blocking. [`requests`]
-//! records each request once, for the log and the metrics. [`connections`] and [`reloads`] are counted. [`panics`] are
-//! logged with their location, and actions in the [`audit`] log.
+//! [`start`] sets up the log, as text or [`json_lines`], which [`log_writer`] writes without blocking. Lines have the
+//! id of the request in whose [`request_scope`] they were logged. [`requests`] records each request once, for the log
+//! and the metrics. [`connections`] and [`reloads`] are counted. [`panics`] are logged with their location, and actions
+//! in the [`audit`] log.
 //!
 //! At `debug` and `trace`, HTTP libraries log headers and URLs, which contain keys. So the `log.level` setting applies
 //! to this crate only; all other crates are limited to `warn`. `RUST_LOG` is not read, because its directives could
@@ -15,6 +16,7 @@ pub mod log_writer;
 pub mod metrics;
 pub mod panics;
 pub mod reloads;
+pub(crate) mod request_scope;
 pub mod requests;
 pub mod traces;
 
@@ -25,18 +27,20 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
 use tracing::{Metadata, Subscriber};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::{FormatFields, MakeWriter};
 use tracing_subscriber::layer::{Context, SubscriberExt};
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
 use self::json_lines::JsonLines;
+use self::request_scope::RequestScope;
 
 /// The crate whose level can be set; the targets of its modules begin with this name.
 const CRATE_NAME: &str = env!("CARGO_CRATE_NAME");
-
-/// The module of the span around each request, which has its id.
-const REQUEST_SPAN: &str = "switchboard::http::request_id";
 
 /// `[log]`
 #[derive(Debug, Clone, Deserialize)]
@@ -111,10 +115,8 @@ impl LogLevel {
             .with_default(self.level.min(LevelFilter::WARN))
             .with_target(CRATE_NAME, self.level)
             .with_targets(self.modules.iter().cloned())
-            // Added last, so that no setting can filter the audit log or the span with the request's id around its
-            // lines.
+            // Added last, so that no setting can filter the audit log.
             .with_target(audit::TARGET, LevelFilter::INFO)
-            .with_target(REQUEST_SPAN, LevelFilter::INFO)
     }
 }
 
@@ -155,6 +157,28 @@ impl<S: Subscriber> Layer<S> for Level {
     }
 }
 
+/// Formats the fields of a line as `tracing_subscriber` does, followed by the current request.
+#[derive(Debug)]
+struct FieldsAndRequest(DefaultFields);
+
+impl<'writer> FormatFields<'writer> for FieldsAndRequest {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> std::fmt::Result {
+        self.0.format_fields(writer.by_ref(), fields)?;
+        let Some(RequestScope { id, method }) = RequestScope::current() else { return Ok(()) };
+        write!(writer, " id={id:?} method={method}")
+    }
+}
+
+/// Returns the layer that writes lines for people.
+fn pretty_lines<S, W>(writer: W, ansi: bool) -> impl Layer<S>
+where
+    S: Subscriber + for<'lookup> LookupSpan<'lookup>,
+    W: for<'writer> MakeWriter<'writer> + 'static,
+{
+    let fields = FieldsAndRequest(DefaultFields::new());
+    fmt::layer().compact().fmt_fields(fields).with_writer(writer).with_ansi(ansi)
+}
+
 /// Starts to log to standard error, for the rest of the process's life.
 ///
 /// # Errors
@@ -163,9 +187,7 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
     let writer = log_writer::standard_error()?;
     let level = Level::new(settings);
     let output = match settings.format {
-        LogFormat::Pretty => {
-            fmt::layer().compact().with_writer(writer).with_ansi(io::stderr().is_terminal()).boxed()
-        }
+        LogFormat::Pretty => pretty_lines(writer, io::stderr().is_terminal()).boxed(),
         LogFormat::Json => JsonLines::new(writer).boxed(),
     };
     // A filter of the whole subscriber, whose result tracing caches for each log statement. A filter of the writer
@@ -216,6 +238,22 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_line_for_people_ends_with_the_request() {
+        let (written, request) =
+            (Written::default(), RequestScope { id: "a-1".parse().unwrap(), method: http::Method::POST });
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::registry().with(pretty_lines(move || writer.clone(), false));
+        tracing::subscriber::with_default(subscriber, || {
+            request.enter(|| tracing::info!(count = 1, "read"));
+            tracing::info!("idle");
+        });
+        let text = written.text();
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("tests: read count=1 id=\"a-1\" method=POST"), "{text}");
+        assert!(lines[1].ends_with("tests: idle"), "{text}");
+    }
+
+    #[test]
     fn other_crates_log_only_warnings_and_errors() {
         for text in ["trace", "debug,switchboard=trace", "switchboard::upstream=trace"] {
             let targets = level(text).targets();
@@ -240,10 +278,9 @@ pub(crate) mod tests {
 
     #[test]
     fn no_level_filters_the_audit_log() {
-        for text in ["off", "error", "off,switchboard::audit=off", "warn,switchboard::http::request_id=off"] {
+        for text in ["off", "error", "off,switchboard::audit=off"] {
             let targets = level(text).targets();
             assert!(targets.would_enable(audit::TARGET, &Level::INFO), "{text}");
-            assert!(targets.would_enable(REQUEST_SPAN, &Level::INFO), "{text}");
         }
         assert!(module_path!().starts_with("switchboard::"));
     }

@@ -21,7 +21,6 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use tokio::time::Instant;
-use tracing::Instrument as _;
 use url::Url;
 
 use self::in_flight::{InFlight, WritePermit};
@@ -43,7 +42,7 @@ use crate::domain::web_url::is_safe_for_browsers;
 use crate::replicas::Replicas;
 use crate::telemetry::audit::{ActionCounts, ActionOutcome, AuditRecord};
 use crate::telemetry::metrics::readings::Readings;
-use crate::telemetry::traces;
+use crate::telemetry::request_scope;
 use crate::upstream::account_writes::LinkRequest;
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -133,7 +132,7 @@ impl AccountActions {
                 actions.audit(&context.caller, &record, &result);
                 result
             };
-            tokio::spawn(traces::in_current_trace(task).in_current_span()).await
+            request_scope::spawn(task).await
         };
         match stats.deadline.wait(UpstreamName::Composio, started).await {
             Ok(Ok(result)) => result,

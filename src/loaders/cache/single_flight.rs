@@ -15,10 +15,10 @@ use ahash::RandomState;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::task::JoinError;
-use tracing::Instrument as _;
 
 use super::freshness::ValueSource;
 use crate::domain::upstream_name::UpstreamName;
+use crate::telemetry::request_scope;
 use crate::telemetry::traces::{self, SpanOrigin};
 use crate::upstream::error::{UpstreamError, UpstreamFailure};
 
@@ -96,8 +96,7 @@ where
             let _ended = FlightGuard { flights, key };
             work.await
         };
-        // The task logs within the span of the request that started it.
-        let task = tokio::spawn(traces::in_current_trace(work).in_current_span());
+        let task = request_scope::spawn(work);
         let on_panic = Arc::clone(&self.on_panic);
         let flight = async move { task.await.unwrap_or_else(|error| on_panic(error)) }.boxed().shared();
         (flight, SpanOrigin::current())
