@@ -1,11 +1,14 @@
 //! Client of Composio's connected accounts: `GET /api/v3/connected_accounts`
 //! (docs/upstreams.md#composio-list-request).
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::Method;
 use url::form_urlencoded::Serializer;
 
 use super::error::UpstreamError;
+use super::known_accounts::KnownAccounts;
 use super::probe::ProbeReport;
 use super::quota::Purpose;
 use super::request_kind::RequestKind;
@@ -46,13 +49,14 @@ pub struct AccountPage {
 pub struct AccountsClient {
     /// Sends its calls, and knows the state of each credential: its quota, failures and refusals.
     pub transport: Transport,
+    known: Arc<KnownAccounts>,
 }
 
 impl AccountsClient {
     /// Creates a client that uses `transport`.
     #[must_use]
     pub fn new(transport: Transport) -> Self {
-        Self { transport }
+        Self { transport, known: Arc::new(KnownAccounts::new()) }
     }
 
     /// Fetches one page of at most `limit` accounts.
@@ -99,9 +103,10 @@ impl AccountsClient {
         let (kind, method, body) = (RequestKind::Read, Method::GET, Bytes::new());
         let request = UpstreamRequest { kind, method, path: PATH, query, body, credential, purpose };
         // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
+        let decode = |body: &[u8]| wire::accounts::page(body, Some((&self.known, credential.fingerprint())));
         match has_cursor {
-            true => self.transport.send(request, wire::accounts::page).await,
-            false => self.transport.fetch(request, wire::accounts::page).await,
+            true => self.transport.send(request, decode).await,
+            false => self.transport.fetch(request, decode).await,
         }
     }
 }

@@ -24,6 +24,7 @@ pub mod counts;
 pub mod error;
 mod error_body;
 pub mod jwks;
+mod known_accounts;
 mod metrics;
 pub mod probe;
 mod problem_log;

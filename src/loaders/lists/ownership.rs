@@ -116,7 +116,7 @@ impl Ownership {
             None if scan.needs_users => owners(client, scan, users, &page.items, purpose).await?,
             None => Owners::new(),
         };
-        // The rows were just decoded, so nothing else refers to them.
+        // Nothing else refers to these rows: they were just decoded, and rows without users are not shared.
         for account in page.items.iter_mut().filter_map(Arc::get_mut) {
             account.user_id = owners.get(&account.id).cloned();
         }

@@ -1,14 +1,15 @@
 //! Decodes `{"items": [{…}], "next_cursor": …, "total_items": …}` (docs/upstreams.md#composio-account).
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::connection_state::WireState;
-use super::json::{JsonError, JsonReader};
+use super::json::{self, JsonError, JsonReader, KnownRows};
 use super::lenient::{Count, Field, FromJson, Identifier, PageCursor, Text, Texts, json_object};
-use super::rows::{FieldProblem, FieldProblems, Rows};
-use super::{UnexpectedShape, decode};
+use super::rows::{FieldProblem, FieldProblems, Rows, read_row};
+use super::{UnexpectedShape, text};
 use crate::domain::accounts::{
     AccountStatus, AccountType, AuthConfig, ConnectedAccount, LegacyAccount, SharedAccount,
 };
@@ -33,16 +34,41 @@ struct AccountRows {
 
 impl FromJson for AccountRows {
     fn from_list(json: &mut JsonReader<'_>) -> Result<Option<Self>, JsonError> {
-        let mut names_users = false;
-        let rows = Rows::read(json, UpstreamName::Composio, |wire: Account, problems| {
-            names_users |= match &wire.user_id {
-                Field::Absent => false,
-                Field::Read(Text(user)) => !user.is_empty(),
-                Field::Unreadable => true,
-            };
-            account(wire, problems)
+        let names_users = Cell::new(false);
+        let decode = |json: &mut JsonReader<'_>, problems: &mut FieldProblems| {
+            read_row(json, problems, |wire: Account, problems| {
+                names_users.set(
+                    names_users.get()
+                        || match &wire.user_id {
+                            Field::Absent => false,
+                            Field::Read(Text(user)) => !user.is_empty(),
+                            Field::Unreadable => true,
+                        },
+                );
+                account(wire, problems)
+            })
+        };
+        let rows = Rows::read_each(json, UpstreamName::Composio, |json, problems| {
+            let Some((known, credential)) = json.known_rows else { return decode(json, problems) };
+            let row = json.peek_value()?;
+            let Some(key) = known.key(credential, row.as_bytes()) else { return decode(json, problems) };
+            if let Some(account) = known.get(&key) {
+                json.take_value(row);
+                names_users.set(true);
+                return Ok(Ok(account));
+            }
+            let read = decode(json, problems)?;
+            if let Ok(account) = &read
+                // Problems are reported each time.
+                && problems.is_empty()
+                // Its user depends on the request (`loaders::lists::ownership`).
+                && account.user_id.is_some()
+            {
+                known.insert(key, account);
+            }
+            Ok(read)
         })?;
-        Ok(Some(Self { rows, names_users }))
+        Ok(Some(Self { rows, names_users: names_users.get() }))
     }
 }
 
@@ -102,9 +128,12 @@ json_object! {
 }
 
 /// Decodes a page without its unreadable items. If its cursor is unreadable or too long, the pages after it cannot be
-/// reached, and the page says so.
-pub(in crate::upstream) fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
-    let Page { items, next_cursor, total_items } = decode(body)?;
+/// reached, and the page says so. Items that are `known` are not decoded.
+pub(in crate::upstream) fn page(
+    body: &[u8],
+    known: Option<KnownRows<'_>>,
+) -> Result<AccountPage, UnexpectedShape> {
+    let Page { items, next_cursor, total_items } = json::read_with(text(body)?, known)?;
     let AccountRows { rows, names_users } = items.read().ok_or(UnexpectedShape)?;
     let Rows { decoded: items, sent: rows_received, mut problems } = rows;
     let has_unreadable_cursor = matches!(next_cursor, Field::Unreadable);
@@ -189,7 +218,15 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::credential::Credential;
+    use crate::upstream::known_accounts::KnownAccounts;
+
+    fn page(body: &[u8]) -> Result<AccountPage, UnexpectedShape> {
+        super::page(body, None)
+    }
 
     const ITEM: &str =
         r#"{"id":"ca_1","toolkit":{"slug":"gmail"},"auth_config":{"id":"ac_1"},"status":"ACTIVE"}"#;
@@ -398,6 +435,39 @@ mod tests {
     fn a_body_that_is_not_a_page_is_an_error() {
         for body in ["", "<html></html>", "[]", "{}", r#"{"items":{}}"#, r#"{"items":["#] {
             assert!(page(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    /// Rows of accounts, of which some have problems and some are not accounts.
+    fn rows() -> impl Strategy<Value = Vec<String>> {
+        let fields = prop::sample::select(vec![
+            "{}",
+            r#"{"user_id":"user_1"}"#,
+            r#"{"user_id":7}"#,
+            r#"{"user_id":[]}"#,
+            r#"{"id":"ca_2","created_at":"yesterday"}"#,
+            r#"{"status":"NEW","state":{"val":{"scope":["a",{}],"token":"hush","region":"eu"}}}"#,
+            r#"{"id":""}"#,
+        ]);
+        let row = prop_oneof![
+            fields.prop_map(with),
+            prop::sample::select(vec!["[]", "null", "7"]).prop_map(str::to_owned)
+        ];
+        prop::collection::vec(row, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn known_rows_do_not_change_a_page(pages in prop::collection::vec(rows(), 1..5)) {
+            let (known, credential) = (KnownAccounts::new(), Credential::new("ak_a").unwrap().fingerprint());
+            let mut pages_in_use = Vec::new();
+            for rows in pages {
+                let body = format!(r#"{{"items":[{}],"next_cursor":"c"}}"#, rows.join(" , "));
+                let (expected, found) =
+                    (page(body.as_bytes()).unwrap(), super::page(body.as_bytes(), Some((&known, credential))).unwrap());
+                prop_assert_eq!(format!("{expected:?}"), format!("{found:?}"));
+                pages_in_use.push(found);
+            }
         }
     }
 }

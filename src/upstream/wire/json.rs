@@ -8,7 +8,10 @@
 use std::borrow::Cow;
 
 use super::name_lists::NameLists;
+use crate::domain::credential::Fingerprint;
 use crate::domain::json_text::plain_length;
+use crate::domain::upstream_name::Composio;
+use crate::upstream::known_accounts::KnownAccounts;
 
 /// Error: the text is not JSON (RFC 8259).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,9 @@ impl<T> Field<T> {
     }
 }
 
+/// The accounts that are known, and the credential that received this text.
+pub(in crate::upstream) type KnownRows<'j> = (&'j KnownAccounts, Fingerprint<Composio>);
+
 /// A position in a JSON text.
 pub(in crate::upstream) struct JsonReader<'j> {
     text: &'j str,
@@ -68,6 +74,7 @@ pub(in crate::upstream) struct JsonReader<'j> {
     open: Vec<u8>,
     /// Lists of names in rows of this text, stored so that rows with equal lists share one.
     pub(super) name_lists: NameLists,
+    pub(super) known_rows: Option<KnownRows<'j>>,
 }
 
 /// A string; `None` if it is not Unicode text, because it has a lone surrogate.
@@ -78,7 +85,15 @@ type Text<'j> = Option<Cow<'j, str>>;
 /// # Errors
 /// If the text is not JSON, or its value is not of this type.
 pub(in crate::upstream) fn read<T: FromJson>(text: &str) -> Result<T, JsonError> {
-    let mut json = JsonReader { text, at: 0, open: Vec::new(), name_lists: NameLists::default() };
+    read_with(text, None)
+}
+
+/// Like [`read`], but accounts that are known are not decoded.
+///
+/// # Errors
+/// As [`read`].
+pub(super) fn read_with<T: FromJson>(text: &str, known_rows: Option<KnownRows<'_>>) -> Result<T, JsonError> {
+    let mut json = JsonReader::new(text, known_rows);
     match (json.field()?, json.peek()) {
         (Field::Read(value), None) => Ok(value),
         _ => Err(JsonError),
@@ -86,6 +101,25 @@ pub(in crate::upstream) fn read<T: FromJson>(text: &str) -> Result<T, JsonError>
 }
 
 impl<'j> JsonReader<'j> {
+    fn new(text: &'j str, known_rows: Option<KnownRows<'j>>) -> Self {
+        Self { text, at: 0, open: Vec::new(), name_lists: NameLists::default(), known_rows }
+    }
+
+    /// Returns the text of the next value without taking it.
+    pub(super) fn peek_value(&mut self) -> Result<&'j str, JsonError> {
+        self.skip_white_space();
+        let start = self.at;
+        self.skip()?;
+        let value = self.text.get(start..self.at).ok_or(JsonError)?;
+        self.at = start;
+        Ok(value)
+    }
+
+    /// Takes a value that [`Self::peek_value`] has returned.
+    pub(super) fn take_value(&mut self, value: &str) {
+        self.at += value.len();
+    }
+
     /// Reads a value of any type as a field.
     pub(in crate::upstream) fn field<T: FromJson>(&mut self) -> Result<Field<T>, JsonError> {
         let read = match self.peek() {
@@ -432,8 +466,7 @@ mod tests {
     }
 
     fn string(json: &str) -> Text<'_> {
-        let name_lists = NameLists::default();
-        JsonReader { text: json, at: 0, open: Vec::new(), name_lists }.string().unwrap()
+        JsonReader::new(json, None).string().unwrap()
     }
 
     #[test]

@@ -29,6 +29,10 @@ impl FieldProblem {
 pub(super) struct FieldProblems(Vec<FieldProblem>);
 
 impl FieldProblems {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns a required value.
     pub(super) fn required<T>(field: &'static str, found: Field<T>) -> Result<T, FieldProblem> {
         match found {
@@ -86,6 +90,21 @@ impl FieldProblems {
     }
 }
 
+/// A row, or the problem for which it is left out; an error if the text is not JSON.
+pub(super) type RowResult<T> = Result<Result<T, FieldProblem>, JsonError>;
+
+/// Reads a row; `convert` makes it of the fields of an object.
+pub(super) fn read_row<W: FromJson, T>(
+    json: &mut JsonReader<'_>,
+    problems: &mut FieldProblems,
+    convert: impl FnOnce(W, &mut FieldProblems) -> Result<T, FieldProblem>,
+) -> RowResult<T> {
+    Ok(match json.field()? {
+        Field::Read(fields) => convert(fields, problems),
+        Field::Absent | Field::Unreadable => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
+    })
+}
+
 /// The rows of a list.
 pub(super) struct Rows<T> {
     /// The readable rows.
@@ -103,14 +122,19 @@ impl<T> Rows<T> {
         upstream: UpstreamName,
         mut convert: impl FnMut(W, &mut FieldProblems) -> Result<T, FieldProblem>,
     ) -> Result<Self, JsonError> {
+        Self::read_each(json, upstream, |json, problems| read_row(json, problems, &mut convert))
+    }
+
+    /// Reads a list; `read` reads a row, as [`read_row`] does.
+    pub(super) fn read_each(
+        json: &mut JsonReader<'_>,
+        upstream: UpstreamName,
+        mut read: impl FnMut(&mut JsonReader<'_>, &mut FieldProblems) -> RowResult<T>,
+    ) -> Result<Self, JsonError> {
         let mut rows = Self { decoded: Vec::new(), sent: 0, problems: Problems::none(upstream) };
         let mut row_problems = FieldProblems::default();
         json.list(|json| {
-            let read = match json.field()? {
-                Field::Read(fields) => convert(fields, &mut row_problems),
-                Field::Absent | Field::Unreadable => Err(FieldProblem::new("", ProblemRule::UnreadableRow)),
-            };
-            match read {
+            match read(json, &mut row_problems)? {
                 Ok(row) => rows.decoded.push(row),
                 Err(problem) => {
                     // The row is left out, so its other problems are irrelevant.
