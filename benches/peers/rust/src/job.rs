@@ -7,6 +7,9 @@ pub(crate) const ACCOUNTS: usize = 10_000;
 /// One in eight of them: the sandbox's users.
 const USERS: usize = ACCOUNTS / 8;
 
+/// Accounts in the response to a unique request.
+pub(crate) const UNIQUE_ROWS: usize = 20;
+
 /// 20 providers with 10 accounts each.
 pub(crate) fn hot() -> String {
     let query = "{ providers(first: 20) { nodes { category name status scopes connectedAccounts(first: 10) { \

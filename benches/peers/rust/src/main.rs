@@ -35,12 +35,14 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 enum Command {
     /// Runs the benchmark and writes the table.
     Run(run::Arguments),
-    /// Serves the bytes of one file: the upper limit for any server.
+    /// Serves the bytes of two files: the upper limit for any server. The upstreams come from the environment.
     Bare {
         /// The listen address.
         listen: SocketAddr,
-        /// The file.
-        file: PathBuf,
+        /// The hot response.
+        hot: PathBuf,
+        /// The response after one upstream call.
+        unique: PathBuf,
     },
     /// Serves the job with async-graphql and its DataLoader. The upstreams come from the environment.
     Plain {
@@ -66,7 +68,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     let server = || Builder::new_multi_thread().enable_all().build();
     match command {
         Command::Run(arguments) => driver()?.block_on(run::run(arguments)),
-        Command::Bare { listen, file } => server()?.block_on(bare::serve(listen, &file)),
+        Command::Bare { listen, hot, unique } => server()?.block_on(bare::serve(listen, &hot, &unique)),
         Command::Plain { listen } => server()?.block_on(plain::serve(listen)),
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use async_graphql::Enum;
+use axum::body::Bytes;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -128,9 +129,18 @@ impl Upstreams {
 
     /// One page of accounts.
     pub(crate) async fn accounts(&self, query: &[(&str, String)]) -> reqwest::Result<Vec<AccountRow>> {
+        Ok(answer::<AccountPage>(self.accounts_call(query)).await?.items)
+    }
+
+    /// The bytes of one page of accounts.
+    pub(crate) async fn account_bytes(&self, query: &[(&str, String)]) -> reqwest::Result<Bytes> {
+        self.accounts_call(query).send().await?.error_for_status()?.bytes().await
+    }
+
+    fn accounts_call(&self, query: &[(&str, String)]) -> reqwest::RequestBuilder {
         let (url, key) = &self.composio;
         let call = self.client.get(format!("{url}/api/v3/connected_accounts"));
-        Ok(answer::<AccountPage>(call.header("x-api-key", key).query(query)).await?.items)
+        call.header("x-api-key", key).query(query)
     }
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum Kind {
     Switchboard,
     /// Switchboard with `toolkits.expected`, so that it calls both upstreams concurrently.
     Expecting,
-    /// A server of fixed bytes.
+    /// A server of fixed bytes, after one upstream call for a unique request.
     Bare,
     /// async-graphql with DataLoader, without a cache.
     Plain,
@@ -68,9 +68,14 @@ impl Site {
         ])
     }
 
-    /// The file that [`Kind::Bare`] serves.
-    pub(crate) fn bytes(&self) -> PathBuf {
+    /// The hot response that [`Kind::Bare`] serves.
+    pub(crate) fn hot_bytes(&self) -> PathBuf {
         self.work.join("hot.json")
+    }
+
+    /// The unique response that [`Kind::Bare`] serves.
+    pub(crate) fn unique_bytes(&self) -> PathBuf {
+        self.work.join("unique.json")
     }
 
     /// `category/name` → toolkits, for the peers.
@@ -125,8 +130,13 @@ impl Site {
             },
             Kind::Bare => Program {
                 path: own,
-                arguments: vec!["bare".into(), at.to_string(), text(&self.bytes())],
-                environment: Vec::new(),
+                arguments: vec![
+                    "bare".into(),
+                    at.to_string(),
+                    text(&self.hot_bytes()),
+                    text(&self.unique_bytes()),
+                ],
+                environment: self.peers(at, upstreams, keeps),
             },
             Kind::Plain => Program {
                 path: own,

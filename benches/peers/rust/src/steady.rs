@@ -73,7 +73,7 @@ pub(crate) async fn steady(
 /// The hot round and the unique round.
 type Rounds = (Option<load::Round>, Option<load::Round>);
 
-/// A hot round and a unique round. A server of fixed bytes gets only the first.
+/// A hot round and a unique round.
 pub(crate) async fn both(
     lane: &Lane,
     server: &Process,
@@ -82,18 +82,15 @@ pub(crate) async fn both(
     time: Duration,
 ) -> anyhow::Result<Rounds> {
     let hot = load::round(server, Question::Hot { length: right.length }, time).await?;
-    if lane.contender.kind == Kind::Bare {
-        return Ok((Some(hot), None));
-    }
     let unique = load::round(server, Question::Unique { next }, time).await?;
     Ok((Some(hot), Some(unique)))
 }
 
-/// Switchboard's responses as reference. [`Kind::Bare`] serves the hot one.
+/// Switchboard's responses as reference. [`Kind::Bare`] serves the hot one and the last unique one.
 async fn reference(site: &Site, server: &Process) -> anyhow::Result<Right> {
     let mut connection = Connection::open(server.address).await?;
     let (body, _) = load::ask(&mut connection, server, &job::hot()).await?;
-    std::fs::write(site.bytes(), &body)?;
+    std::fs::write(site.hot_bytes(), &body)?;
     let hot = job::data(&body).map_err(anyhow::Error::msg)?;
     let ids = job::account_ids(&hot);
     ensure!(
@@ -106,6 +103,7 @@ async fn reference(site: &Site, server: &Process) -> anyhow::Result<Right> {
         let data = job::data(&body).map_err(anyhow::Error::msg)?;
         let rows = data["connectedAccounts"]["nodes"].as_array().map_or(0, Vec::len);
         ensure!(rows == 20, "Switchboard's unique answer has {rows} accounts and not 20");
+        std::fs::write(site.unique_bytes(), &body)?;
         unique.push(data);
     }
     Ok(Right { hot, unique, length: body.len() })
