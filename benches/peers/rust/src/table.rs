@@ -252,7 +252,8 @@ fn notes(plan: &Plan) -> String {
          \n\
          - Hot: 20 providers with 10 accounts each, repeated. If the core was not busy, the load was the limit. So the\n  \
          ratios use requests per second of the server's core, which equal requests per second on a busy core.\n\
-         - Unique: the first 20 accounts of three users in a new combination; upstream latency 0.\n\
+         - Unique: the first 20 accounts of three users in a new combination; upstream latency 0. Bare axum makes one\n  \
+         upstream call for the same accounts, discards its response and returns fixed bytes: the lower bound.\n\
          - Calls: LeadLex + Composio. Start: from the start of the process to its first response.\n\
          - Cold: peers are warm, and their cached data has expired. Switchboard is restarted for each sample and gets one\n  \
          other request first. With `toolkits.expected` it calls both upstreams concurrently.\n\
