@@ -38,7 +38,7 @@ pub(crate) async fn cold(
             Kind::Switchboard | Kind::Expecting => None,
             _ => {
                 let server = site.start(&lane.contender, sandbox, SHORT).await?;
-                both(lane, &server, &Cell::new(ASIDE), right, plan.warm / 2).await?;
+                both(&server, &Cell::new(ASIDE), right, plan.warm / 2).await?;
                 Some((Connection::open(server.address).await?, server))
             }
         };

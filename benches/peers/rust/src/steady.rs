@@ -50,17 +50,17 @@ pub(crate) async fn steady(
 
     println!("warming up");
     for (lane, server, next) in &mut running {
-        let asked = both(lane, server, next, &right, plan.warm).await;
+        let asked = both(server, next, &right, plan.warm).await;
         asked.with_context(|| format!("{} while warming up", lane.contender.name))?;
     }
     for number in 1..=plan.rounds {
         println!("round {number} of {}", plan.rounds);
         for (lane, server, next) in &mut running {
-            let asked = both(lane, server, next, &right, plan.round).await;
+            let asked = both(server, next, &right, plan.round).await;
             let (hot, unique) =
                 asked.with_context(|| format!("{} in round {number}", lane.contender.name))?;
-            lane.row.hot.extend(hot);
-            lane.row.unique.extend(unique);
+            lane.row.hot.push(hot);
+            lane.row.unique.push(unique);
         }
     }
     for (lane, server, _) in running {
@@ -71,11 +71,10 @@ pub(crate) async fn steady(
 }
 
 /// The hot round and the unique round.
-type Rounds = (Option<load::Round>, Option<load::Round>);
+type Rounds = (load::Round, load::Round);
 
 /// A hot round and a unique round.
 pub(crate) async fn both(
-    lane: &Lane,
     server: &Process,
     next: &Cell<usize>,
     right: &Right,
@@ -83,7 +82,7 @@ pub(crate) async fn both(
 ) -> anyhow::Result<Rounds> {
     let hot = load::round(server, Question::Hot { length: right.length }, time).await?;
     let unique = load::round(server, Question::Unique { next }, time).await?;
-    Ok((Some(hot), Some(unique)))
+    Ok((hot, unique))
 }
 
 /// Switchboard's responses as reference. [`Kind::Bare`] serves the hot one and the last unique one.
