@@ -9,9 +9,9 @@
 //! if a user chooses texts in them, because digests are never shown. Rejected: SHA-256, which takes longer than decoding
 //! on processors without instructions for it.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use ahash::AHashMap;
+use ahash::{AHashMap, RandomState};
 use aws_lc_rs::aead::{AES_128_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 
 use crate::domain::accounts::{ConnectedAccount, SharedAccount};
@@ -21,24 +21,37 @@ use crate::domain::upstream_name::Composio;
 /// Number of entries below which unused ones are not searched for.
 const CLEANUP_MIN: usize = 1_024;
 
-/// Identifies a row: the credential that received it, and the digest of its bytes.
+/// Number of bytes at the beginning of a row that select the entry. They contain the account's id. Shorter rows are not
+/// known.
+const PREFIX_BYTES: usize = 256;
+
+/// Selects the entry of a row: the credential that received it, and a hash of its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::upstream) struct RowKey {
+struct EntryKey {
     credential: Fingerprint<Composio>,
-    digest: [u8; 16],
+    prefix: u64,
+}
+
+/// An account and the row that it was decoded from.
+#[derive(Debug)]
+struct Entry {
+    row_length: usize,
+    row_digest: [u8; 16],
+    account: Weak<ConnectedAccount>,
 }
 
 /// The accounts that are in use, by their rows. An account that no list holds any more is forgotten.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::upstream) struct KnownAccounts {
     /// The key of the digests; `None` if the system has no random numbers. No account is known then.
     key: Option<LessSafeKey>,
+    prefix_hasher: RandomState,
     entries: Mutex<Entries>,
 }
 
 #[derive(Debug, Default)]
 struct Entries {
-    accounts: AHashMap<RowKey, Weak<ConnectedAccount>>,
+    by_prefix: AHashMap<EntryKey, Entry>,
     /// Number of entries at which those of unused accounts are removed.
     cleanup_at: usize,
 }
@@ -47,31 +60,60 @@ impl KnownAccounts {
     pub(in crate::upstream) fn new() -> Self {
         let mut key = [0; 16];
         let key = getrandom::fill(&mut key).ok().and_then(|()| UnboundKey::new(&AES_128_GCM, &key).ok());
-        Self { key: key.map(LessSafeKey::new), entries: Mutex::default() }
+        Self { key: key.map(LessSafeKey::new), prefix_hasher: RandomState::new(), entries: Mutex::default() }
     }
 
-    /// Returns the key of a row.
-    pub(in crate::upstream) fn key(&self, credential: Fingerprint<Composio>, row: &[u8]) -> Option<RowKey> {
-        // GMAC is AES-GCM without a text. A repeated nonce only harms keys whose tags can be seen.
+    /// Returns the account of the row at the beginning of a text, and the length of the row.
+    pub(in crate::upstream) fn find(
+        &self,
+        credential: Fingerprint<Composio>,
+        text: &[u8],
+    ) -> Option<(SharedAccount, usize)> {
+        let key = self.entry_key(credential, text)?;
+        let (account, length, digest) = {
+            let entries = self.entries();
+            let Entry { row_length, row_digest, account } = entries.by_prefix.get(&key)?;
+            (account.upgrade()?, *row_length, *row_digest)
+        };
+        // A row is an object, so a longer row cannot begin with its bytes.
+        (self.digest(text.get(..length)?)? == digest).then_some((account, length))
+    }
+
+    /// Remembers the account of a row, which must be an object.
+    pub(in crate::upstream) fn insert(
+        &self,
+        credential: Fingerprint<Composio>,
+        row: &[u8],
+        account: &SharedAccount,
+    ) {
+        let (Some(key), Some(row_digest)) = (self.entry_key(credential, row), self.digest(row)) else {
+            return;
+        };
+        let entry = Entry { row_length: row.len(), row_digest, account: Arc::downgrade(account) };
+        let mut entries = self.entries();
+        if entries.by_prefix.len() >= entries.cleanup_at {
+            entries.by_prefix.retain(|_, entry| entry.account.strong_count() > 0);
+            // Entries of unused accounts take memory too: at most a quarter of those in use, plus a constant.
+            entries.cleanup_at = entries.by_prefix.len() / 4 * 5 + CLEANUP_MIN;
+        }
+        entries.by_prefix.insert(key, entry);
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry_key(&self, credential: Fingerprint<Composio>, row: &[u8]) -> Option<EntryKey> {
+        let prefix = row.first_chunk::<PREFIX_BYTES>()?;
+        Some(EntryKey { credential, prefix: self.prefix_hasher.hash_one(prefix) })
+    }
+
+    /// Returns the GMAC of a row, which is AES-GCM without a text.
+    fn digest(&self, row: &[u8]) -> Option<[u8; 16]> {
+        // A repeated nonce only harms keys whose tags can be seen.
         let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
         let tag = self.key.as_ref()?.seal_in_place_separate_tag(nonce, Aad::from(row), &mut []).ok()?;
-        Some(RowKey { credential, digest: tag.as_ref().try_into().ok()? })
-    }
-
-    /// Returns the account of a row.
-    pub(in crate::upstream) fn get(&self, key: &RowKey) -> Option<SharedAccount> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).accounts.get(key)?.upgrade()
-    }
-
-    /// Remembers the account of a row.
-    pub(in crate::upstream) fn insert(&self, key: RowKey, account: &SharedAccount) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.accounts.len() >= entries.cleanup_at {
-            entries.accounts.retain(|_, account| account.strong_count() > 0);
-            // Entries of unused accounts take memory too: at most a quarter of those in use, plus a constant.
-            entries.cleanup_at = entries.accounts.len() / 4 * 5 + CLEANUP_MIN;
-        }
-        entries.accounts.insert(key, Arc::downgrade(account));
+        tag.as_ref().try_into().ok()
     }
 }
 
@@ -87,7 +129,8 @@ mod tests {
 
     fn row(number: usize) -> String {
         format!(
-            r#"{{"id":"ca_{number}","user_id":"user_1","toolkit":{{"slug":"gmail"}},"auth_config":{{"id":"ac_1"}},"status":"ACTIVE"}}"#
+            r#"{{"id":"ca_{number}","user_id":"user_1","toolkit":{{"slug":"gmail"}},"auth_config":{{"id":"ac_1"}},"x":"{:PREFIX_BYTES$}"}}"#,
+            ""
         )
     }
 
@@ -104,6 +147,21 @@ mod tests {
         assert!(Arc::ptr_eq(&first[1], &again[0]) && Arc::ptr_eq(&first[1], &again[2]));
         assert!(!Arc::ptr_eq(&first[0], &read(&known, b, &[row(1)])[0]));
         assert!(!Arc::ptr_eq(&first[0], &read(&KnownAccounts::new(), a, &[row(1)])[0]));
+    }
+
+    #[test]
+    fn a_row_with_the_same_beginning_is_another_row() {
+        let (known, key) = (KnownAccounts::new(), credential("ak_a"));
+        let with_status = |status: &str| {
+            let mut row = row(1);
+            row.truncate(row.len() - 1);
+            row + &format!(r#","status":"{status}"}}"#)
+        };
+        let rows = ["ACTIVE", "EXPIRED", "FAILED", "ACTIVE"].map(with_status);
+        let kept = read(&known, key, &rows);
+        let statuses: Vec<_> = kept.iter().map(|account| account.status.raw()).collect();
+        assert_eq!(statuses, ["ACTIVE", "EXPIRED", "FAILED", "ACTIVE"]);
+        assert!(known.find(key, &rows[3].as_bytes()[..rows[3].len() - 1]).is_none(), "the row is incomplete");
     }
 
     #[test]
@@ -132,7 +190,7 @@ mod tests {
         for first in (1_000..20_000).step_by(100) {
             read(&known, key, &(first..first + 100).map(row).collect::<Vec<_>>());
         }
-        let entries = known.entries.lock().unwrap().accounts.len();
+        let entries = known.entries().by_prefix.len();
         assert!((kept.len()..=kept.len() / 4 * 5 + CLEANUP_MIN).contains(&entries), "{entries}");
     }
 }

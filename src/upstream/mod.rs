@@ -3,7 +3,8 @@
 //! [`providers`] and [`accounts`] know the paths, parameters and responses of one API each; [`account_writes`] has the
 //! calls that change an account, and [`toolkits`] reads the names of services. All use [`transport`], the only HTTP
 //! client of the crate. `wire` decodes by allow-list, so no secret outlives the response's bytes; `content_coding`
-//! decompresses before it. The `request_kind` decides which policies apply to a call.
+//! decompresses before it, and `known_accounts` has the accounts that need not be decoded again. The `request_kind`
+//! decides which policies apply to a call.
 //!
 //! Each call first acquires a permit from the credential's `call_limiter`, which applies the [`quota`] (read from the
 //! headers by [`rate_limit`]), the [`breaker`] and the [`concurrency`] limit, for which a call waits. A call that gets

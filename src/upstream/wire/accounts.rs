@@ -50,21 +50,21 @@ impl FromJson for AccountRows {
         };
         let rows = Rows::read_each(json, UpstreamName::Composio, |json, problems| {
             let Some((known, credential)) = json.known_rows else { return decode(json, problems) };
-            let row = json.peek_value()?;
-            let Some(key) = known.key(credential, row.as_bytes()) else { return decode(json, problems) };
-            if let Some(account) = known.get(&key) {
-                json.take_value(row);
+            let before = json.rest().as_bytes();
+            if let Some((account, length)) = known.find(credential, before) {
+                json.take(length);
                 names_users.set(true);
                 return Ok(Ok(account));
             }
             let read = decode(json, problems)?;
+            let row = before.get(..before.len() - json.rest_length()).unwrap_or_default();
             if let Ok(account) = &read
                 // Problems are reported each time.
                 && problems.is_empty()
                 // Its user depends on the request (`loaders::lists::ownership`).
                 && account.user_id.is_some()
             {
-                known.insert(key, account);
+                known.insert(credential, row, account);
             }
             Ok(read)
         })?;

@@ -105,19 +105,20 @@ impl<'j> JsonReader<'j> {
         Self { text, at: 0, open: Vec::new(), name_lists: NameLists::default(), known_rows }
     }
 
-    /// Returns the text of the next value without taking it.
-    pub(super) fn peek_value(&mut self) -> Result<&'j str, JsonError> {
+    /// Returns the text from the next value on.
+    pub(super) fn rest(&mut self) -> &'j str {
         self.skip_white_space();
-        let start = self.at;
-        self.skip()?;
-        let value = self.text.get(start..self.at).ok_or(JsonError)?;
-        self.at = start;
-        Ok(value)
+        self.text.get(self.at..).unwrap_or_default()
     }
 
-    /// Takes a value that [`Self::peek_value`] has returned.
-    pub(super) fn take_value(&mut self, value: &str) {
-        self.at += value.len();
+    /// Returns the number of bytes that are not read yet.
+    pub(super) fn rest_length(&self) -> usize {
+        self.text.len() - self.at
+    }
+
+    /// Takes a value of this length, which begins [`Self::rest`].
+    pub(super) fn take(&mut self, length: usize) {
+        self.at += length;
     }
 
     /// Reads a value of any type as a field.
