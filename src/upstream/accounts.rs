@@ -102,8 +102,8 @@ impl AccountsClient {
     ) -> Result<UpstreamResponse<AccountPage>, UpstreamError> {
         let (kind, method, body) = (RequestKind::Read, Method::GET, Bytes::new());
         let request = UpstreamRequest { kind, method, path: PATH, query, body, credential, purpose };
-        // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
         let decode = |body: &[u8]| wire::accounts::page(body, Some((&self.known, credential.fingerprint())));
+        // A refused cursor may be sent again after a restart of the list, so refusals of cursors are not remembered.
         match has_cursor {
             true => self.transport.send(request, decode).await,
             false => self.transport.fetch(request, decode).await,
