@@ -54,6 +54,9 @@ where
 /// tower-http does, which would otherwise replace the status of a response by 406 after the operation has run: an entry
 /// that does not follow the grammar is ignored.
 pub(super) fn accepts_any_coding(headers: &HeaderMap, compression: bool) -> bool {
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        return true;
+    }
     let lines = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
     let entries: Vec<_> = lines.flat_map(|line| line.split(',')).filter_map(entry).collect();
     let accepts = |names: &[&str]| {

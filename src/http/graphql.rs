@@ -149,12 +149,16 @@ fn describe(headers: &mut HeaderMap, response: &OperationResponse, tag: Option<H
     let is_storable = response.outcome == COMPLETE && !response.is_of_mutation();
     let cache_control = if is_storable { "private, no-cache" } else { "no-store" };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
-    headers.extend(tag.map(|tag| (ETAG, tag)));
+    if let Some(tag) = tag {
+        headers.insert(ETAG, tag);
+    }
     if let Some(status) = &response.rate_limit {
         rate_limit::describe(headers, status);
     }
     // Age of the oldest part in whole seconds (RFC 9111, 5.1).
-    headers.extend(response.read_at.map(|read_at| (AGE, read_at.elapsed().as_secs().into())));
+    if let Some(read_at) = response.read_at {
+        headers.insert(AGE, read_at.elapsed().as_secs().into());
+    }
 }
 
 /// The status of data with errors in the draft of GraphQL over HTTP (2026-08-06, 5.4); not registered by the IETF.

@@ -17,19 +17,20 @@ const FOREIGN_ORIGIN: &str = "Requests of another site's page are refused (`Sec-
 /// Refuses requests from another site's page. Requests without these headers are accepted, because they do not come
 /// from a browser.
 pub(crate) fn refuse_cross_site(headers: &HeaderMap, uri: &Uri) -> Result<(), HttpError> {
-    let is_single = |name: &HeaderName| headers.get_all(name).into_iter().nth(1).is_none();
-    if !is_single(&ORIGIN) || !is_single(&SEC_FETCH_SITE) {
+    let (mut origins, mut sites) = (headers.get_all(ORIGIN).iter(), headers.get_all(SEC_FETCH_SITE).iter());
+    let (origin, site) = (origins.next(), sites.next());
+    if origins.next().is_some() || sites.next().is_some() {
         return Err(HttpError::forbidden(
             "`Origin` or `Sec-Fetch-Site` is repeated, so the request is refused.",
         ));
     }
-    let is_same_site = match headers.get(SEC_FETCH_SITE) {
+    let is_same_site = match (site, origin) {
         // `none` is a user who typed the address.
-        Some(site) => site == "same-origin" || site == "none",
-        None => match headers.get(ORIGIN) {
-            None => true,
-            Some(origin) => origin.to_str().ok().is_some_and(|origin| is_own_origin(origin, headers, uri)),
-        },
+        (Some(site), _) => site == "same-origin" || site == "none",
+        (None, None) => true,
+        (None, Some(origin)) => {
+            origin.to_str().ok().is_some_and(|origin| is_own_origin(origin, headers, uri))
+        }
     };
     if is_same_site {
         return Ok(());

@@ -14,8 +14,8 @@ mod operations;
 mod session;
 
 use axum::extract::{FromRequestParts as _, Request, WebSocketUpgrade};
-use axum::http::Method;
 use axum::http::header::UPGRADE;
+use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 
 use super::edge::Edge;
@@ -35,9 +35,8 @@ const READ_BUFFER_BYTES: usize = 4 * 1024;
 
 /// Whether a request is a WebSocket upgrade.
 pub(crate) fn is_upgrade(request: &Request) -> bool {
-    let upgrade = request.headers().get(UPGRADE);
-    request.method() == Method::GET
-        && upgrade.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    let is_websocket = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
+    request.method() == Method::GET && request.headers().get(UPGRADE).is_some_and(is_websocket)
 }
 
 /// Upgrades a request.
