@@ -56,7 +56,7 @@ pub fn write(at: Timestamp, text: &mut Vec<u8>) {
     write_to_seconds(time, text);
     if time.subsec_nanosecond() != 0 {
         text.push(b'.');
-        write_digits(time.subsec_nanosecond().unsigned_abs(), 9, text);
+        text.extend(digits::<9>(time.subsec_nanosecond().unsigned_abs()));
         while text.last() == Some(&b'0') {
             text.pop();
         }
@@ -69,36 +69,28 @@ pub fn write_microseconds(at: Timestamp, text: &mut Vec<u8>) {
     let time = Offset::UTC.to_datetime(at);
     write_to_seconds(time, text);
     text.push(b'.');
-    write_digits(time.subsec_nanosecond().unsigned_abs() / 1_000, 6, text);
+    text.extend(digits::<6>(time.subsec_nanosecond().unsigned_abs() / 1_000));
     text.push(b'Z');
 }
 
 /// Appends date and time up to the second.
 fn write_to_seconds(time: DateTime, text: &mut Vec<u8>) {
-    let year = u32::from(time.year().unsigned_abs());
-    write_digits(year, 4, text);
-    let parts = [
-        (b'-', time.month()),
-        (b'-', time.day()),
-        (b'T', time.hour()),
-        (b':', time.minute()),
-        (b':', time.second()),
-    ];
-    for (separator, part) in parts {
-        text.push(separator);
-        write_digits(u32::from(part.unsigned_abs()), 2, text);
-    }
+    let two = |part: i8| digits::<2>(u32::from(part.unsigned_abs()));
+    let [y1, y2, y3, y4] = digits::<4>(u32::from(time.year().unsigned_abs()));
+    let ([m1, m2], [d1, d2]) = (two(time.month()), two(time.day()));
+    let ([h1, h2], [n1, n2], [s1, s2]) = (two(time.hour()), two(time.minute()), two(time.second()));
+    text.extend([y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, b'T', h1, h2, b':', n1, n2, b':', s1, s2]);
 }
 
-/// Appends the last `count` digits of a number, with leading zeros.
-fn write_digits(number: u32, count: usize, text: &mut Vec<u8>) {
-    let start = text.len();
-    text.resize(start + count, b'0');
+/// Returns the last `COUNT` digits of a number, with leading zeros.
+fn digits<const COUNT: usize>(number: u32) -> [u8; COUNT] {
+    let mut digits = [b'0'; COUNT];
     let mut rest = number;
-    for digit in text.iter_mut().skip(start).rev() {
+    for digit in digits.iter_mut().rev() {
         *digit += u8::try_from(rest % 10).unwrap_or_default();
         rest /= 10;
     }
+    digits
 }
 
 #[cfg(test)]

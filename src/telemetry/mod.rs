@@ -187,12 +187,15 @@ pub fn start(settings: &LogSettings) -> io::Result<Level> {
     let writer = log_writer::standard_error()?;
     let level = Level::new(settings);
     let output = match settings.format {
-        LogFormat::Pretty => pretty_lines(writer, io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => JsonLines::new(writer).boxed(),
+        LogFormat::Pretty => pretty_lines(writer.clone(), io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => JsonLines::new(writer.clone()).boxed(),
     };
     // A filter of the whole subscriber, whose result tracing caches for each log statement. A filter of the writer
     // alone would be asked for each line.
     tracing_subscriber::registry().with(level.clone()).with(output).try_init().map_err(io::Error::other)?;
+    if settings.format == LogFormat::Json {
+        json_lines::set_process_log(writer);
+    }
     panics::install_hook();
     Ok(level)
 }

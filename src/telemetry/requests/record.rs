@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::Level;
+
+use super::super::json_lines::{self, Fields};
 use super::labels::{Outcome, ResponseSource, Route, Transport};
 use super::operation_counts::CountedOperation;
 
@@ -66,6 +69,44 @@ impl RequestRecord {
 
 /// Writes the log line.
 pub(super) fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
+    if !tracing::enabled!(target: TARGET, Level::INFO)
+        || json_lines::write_directly(Level::INFO, TARGET, |fields| {
+            add_fields(record, route, status, took, fields)
+        })
+    {
+        return;
+    }
+    log_event(record, route, status, took);
+}
+
+/// Adds the fields of [`log_event`], in the same order.
+fn add_fields(
+    record: &RequestRecord,
+    route: Route,
+    status: Option<u16>,
+    took: Duration,
+    fields: &mut Fields<'_>,
+) {
+    let operation = record.operation.as_deref();
+    fields.text("message", "request");
+    fields.text("route", route.word());
+    fields.text("transport", record.transport.word());
+    fields.text("operation", operation.and_then(CountedOperation::safe_name));
+    fields.text("operation_type", operation.map(CountedOperation::kind));
+    fields.text("outcome", record.outcome.word());
+    fields.text("code", record.code);
+    fields.text("reason", record.reason);
+    fields.text("caller", record.caller.as_ref().map(|CallerName(name)| &**name));
+    fields.number("status", status.map(u64::from));
+    fields.decimal("duration_ms", milliseconds(took));
+    fields.number("bytes", record.bytes);
+    fields.text("source", record.source.map(ResponseSource::word));
+    fields.number("leadlex_calls", operation.map(|_| record.cost.leadlex));
+    fields.number("composio_calls", operation.map(|_| record.cost.composio));
+}
+
+/// Logs the line as an event of `tracing`, for text logs and for programs that have a subscriber of their own.
+fn log_event(record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
     let operation = record.operation.as_deref();
     tracing::info!(
         target: TARGET,
@@ -90,4 +131,51 @@ pub(super) fn write(record: &RequestRecord, route: Route, status: Option<u16>, t
 /// Converts to milliseconds, with three decimals.
 pub(super) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1_000_000.0).round() / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::super::labels::{Outcome, ResponseSource, Transport};
+    use super::super::operation_counts::OperationCounts;
+    use super::*;
+    use crate::telemetry::json_lines::JsonLines;
+    use crate::telemetry::tests::Written;
+
+    /// Returns a line without its timestamp.
+    fn fields_and_target(line: &str) -> &str {
+        line.split_once("\"level\"").unwrap().1
+    }
+
+    #[test]
+    fn a_line_that_is_written_directly_is_that_of_the_event() {
+        let operation = OperationCounts::new(10).operation(Some("Overview"), "query");
+        let full = RequestRecord {
+            transport: Transport::Sse,
+            operation: Some(Arc::new(operation)),
+            outcome: Outcome::Partial,
+            code: Some("UPSTREAM_TIMEOUT"),
+            reason: Some("a\"b"),
+            caller: Some(CallerName("ann\n".into())),
+            source: Some(ResponseSource::Executed),
+            cost: Cost { leadlex: 1, composio: 23 },
+            bytes: Some(456),
+        };
+        let empty = RequestRecord::of(Transport::Http, Outcome::HungUp);
+        for (record, status, took) in [(full, Some(200), 1_234_567), (empty, None, 2_000_000)] {
+            let took = Duration::from_nanos(took);
+            let written = Written::default();
+            let writer = written.clone();
+            let subscriber = tracing_subscriber::registry().with(JsonLines::new(move || writer.clone()));
+            tracing::subscriber::with_default(subscriber, || {
+                log_event(&record, Route::Graphql, status, took);
+            });
+            let direct = json_lines::tests::line(Level::INFO, TARGET, |fields| {
+                add_fields(&record, Route::Graphql, status, took, fields);
+            });
+            assert_eq!(fields_and_target(&direct), fields_and_target(&written.text()));
+            serde_json::from_str::<serde_json::Value>(&direct).unwrap();
+        }
+    }
 }
