@@ -41,7 +41,7 @@ const SETTINGS_HELP: &str = "Settings come from the defaults, the file of --conf
     version,
     after_help = "Start with `switchboard demo`. `switchboard help COMMAND` describes a command."
 )]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -92,9 +92,13 @@ enum SchemaFormat {
     Stitching,
 }
 
-/// Runs a command to its end.
-pub async fn run(cli: Cli) -> ExitCode {
-    let ended = match cli.command {
+/// Parses the command line and runs the command to its end.
+///
+/// The runtime is started here and not in the binary: a future is compiled where it is polled, so the binary would
+/// contain a second copy of all that the commands share with the library.
+#[tokio::main]
+pub async fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Serve(arguments) => serve::run(arguments).await,
         Command::Sandbox(arguments) => sandbox::run(arguments).await,

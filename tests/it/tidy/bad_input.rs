@@ -305,6 +305,6 @@ fn relative_paths_are_resolved_from_their_module() {
     );
     let inline = "mod m { use super::x; fn f() { super::super::super::y::z() } } use super::w;";
     assert_eq!(imports_of("src/a/b.rs", inline), ["1 crate::a::b::x", "1 crate::y::z", "1 crate::a::w"]);
-    assert_eq!(imports_of("src/main.rs", "switchboard::cli::run()"), ["1 crate::cli::run"]);
+    assert_eq!(imports_of("src/main.rs", "switchboard::cli::main()"), ["1 crate::cli::main"]);
     assert_eq!(imports_of("src/a.rs", "let n = Vec::<u8>::new(); x::y::<T>()"), ["1 Vec", "1 x::y"]);
 }
