@@ -1,78 +1,122 @@
-//! A map bounded by bytes that evicts its least used entries.
+//! A map with a limit: [`BoundedMap`] evicts the entries that are used least.
 //!
-//! [`BoundedMap`] wraps a moka cache. It is for values that do not expire, such as validated documents.
-//!
-//! moka weighs insertions late, up to 64 of them at once. Meanwhile the map may exceed its limit. That is harmless for
-//! small entries, but a document can be as large as a request. Heavy entries are therefore weighed at once, and an
-//! entry above the limit is not stored.
+//! It wraps a cache of the library `quick_cache`. It is for values that do not expire, such as validated documents, or
+//! whose time is in the value. Rejected: moka, which the caches of upstream data use. Its entries can expire by its own
+//! clock, which tests cannot stop; it weighs insertions late; and every type of map adds 100 KB of code.
 
-use std::borrow::Borrow;
+use std::convert::Infallible;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use ahash::RandomState;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 
-/// Divisor of the limit. An entry of more than this part of the limit is heavy.
-const HEAVY_PART: u64 = 64;
+/// Assumed bytes of an entry, by which the library sizes its record of evicted keys.
+const TYPICAL_ENTRY_BYTES: u64 = 4096;
 
-/// A map with a bounded weight.
+/// A map with a limit. Clones share their entries.
+#[derive(Debug)]
 pub(crate) struct BoundedMap<K, V> {
-    pub(crate) limit_bytes: u64,
-    weigh: fn(&K, &V) -> usize,
-    entries: moka::sync::Cache<K, V, RandomState>,
+    /// Maximum weight: bytes, or the number of entries.
+    pub(crate) limit: u64,
+    entries: Arc<Entries<K, V>>,
 }
 
-impl<K, V> BoundedMap<K, V>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
+type Entries<K, V> = Cache<K, V, Weigh<K, V>, RandomState>;
+
+/// The weight of an entry.
+#[derive(Debug)]
+struct Weigh<K, V>(fn(&K, &V) -> usize);
+
+impl<K, V> Clone for BoundedMap<K, V> {
+    fn clone(&self) -> Self {
+        Self { limit: self.limit, entries: Arc::clone(&self.entries) }
+    }
+}
+
+impl<K, V> Clone for Weigh<K, V> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
+impl<K, V> Weighter<K, V> for Weigh<K, V> {
+    fn weight(&self, key: &K, value: &V) -> u64 {
+        // The library never evicts entries without weight.
+        u64::try_from((self.0)(key, value)).unwrap_or(u64::MAX).max(1)
+    }
+}
+
+impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
     /// Creates a map of at most `limit_bytes`. `weigh` returns the bytes of an entry.
-    pub(crate) fn new(limit_bytes: u64, weigh: fn(&K, &V) -> usize) -> Self {
-        let entries = moka::sync::Cache::builder()
-            .max_capacity(limit_bytes)
-            .weigher(move |key, value| u32::try_from(weigh(key, value)).unwrap_or(u32::MAX))
-            .build_with_hasher(RandomState::new());
-        Self { limit_bytes, weigh, entries }
+    pub(crate) fn with_limit_bytes(limit_bytes: u64, weigh: fn(&K, &V) -> usize) -> Self {
+        Self::new(limit_bytes, limit_bytes / TYPICAL_ENTRY_BYTES, weigh)
+    }
+
+    /// Creates a map of at most `max` entries.
+    pub(crate) fn with_max_entries(max: u64) -> Self {
+        Self::new(max, max, |_, _| 1)
+    }
+
+    fn new(limit: u64, typical_entries: u64, weigh: fn(&K, &V) -> usize) -> Self {
+        // One shard: each of several would have a part of the limit, and reject entries that are heavier than its part.
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .weight_capacity(limit)
+            .estimated_items_capacity(usize::try_from(typical_entries).unwrap_or(usize::MAX))
+            .build();
+        let entries = match options {
+            Ok(options) => {
+                Cache::with_options(options, Weigh(weigh), RandomState::new(), DefaultLifecycle::default())
+            }
+            // Both capacities are set, so the options are complete.
+            Err(_) => Cache::with(0, limit, Weigh(weigh), RandomState::new(), DefaultLifecycle::default()),
+        };
+        Self { limit, entries: Arc::new(entries) }
     }
 
     /// Returns the value of a key.
     pub(crate) fn get<Q>(&self, key: &Q) -> Option<V>
     where
-        K: Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
+        Q: Hash + Equivalent<K> + ?Sized,
     {
         self.entries.get(key)
     }
 
-    /// Returns the approximate weight in bytes. Pending insertions and removals are weighed first: moka would defer
-    /// them until the next use, which may be hours away.
-    pub(crate) fn weight_bytes(&self) -> u64 {
-        self.entries.run_pending_tasks();
-        self.entries.weighted_size()
+    /// Returns the value of a key, which is created if there is none. Concurrent calls with the same key share the value
+    /// of one of them.
+    pub(crate) fn get_or_insert_with(&self, key: &K, create: impl FnOnce() -> V) -> V {
+        let value = self.entries.get_or_insert_with(key, || Ok::<_, Infallible>(create()));
+        value.unwrap_or_else(|never| match never {})
+    }
+
+    /// Stores a value, unless it alone exceeds the limit. Others are evicted as necessary before this returns.
+    pub(crate) fn insert(&self, key: K, value: V) {
+        self.entries.insert(key, value);
+    }
+
+    /// Removes an entry.
+    pub(crate) fn remove<Q>(&self, key: &Q)
+    where
+        Q: Hash + Equivalent<K> + ?Sized,
+    {
+        self.entries.remove(key);
+    }
+
+    /// Returns the weight of all entries.
+    pub(crate) fn weight(&self) -> u64 {
+        self.entries.weight()
     }
 
     /// Returns all entries.
-    pub(crate) fn all(&self) -> Vec<(Arc<K>, V)> {
-        self.entries.iter().collect()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (K, V)> {
+        self.entries.iter()
     }
 
     /// Removes all entries.
     pub(crate) fn clear(&self) {
-        self.entries.invalidate_all();
-        self.entries.run_pending_tasks();
-    }
-
-    /// Stores a value, unless it alone exceeds the limit.
-    pub(crate) fn insert(&self, key: K, value: V) {
-        let weight = u64::try_from((self.weigh)(&key, &value)).unwrap_or(u64::MAX);
-        if weight > self.limit_bytes {
-            return;
-        }
-        self.entries.insert(key, value);
-        if weight > self.limit_bytes / HEAVY_PART {
-            self.entries.run_pending_tasks();
-        }
+        self.entries.clear();
     }
 }
 
@@ -81,27 +125,42 @@ mod tests {
     use super::*;
 
     fn kept(limit_bytes: u64, sizes: impl IntoIterator<Item = usize>) -> usize {
-        let map = BoundedMap::new(limit_bytes, |_: &usize, text: &String| text.len());
+        let map = BoundedMap::with_limit_bytes(limit_bytes, |_: &usize, text: &String| text.len());
         for (number, size) in sizes.into_iter().enumerate() {
             map.insert(number, "x".repeat(size));
         }
-        // All present entries, including those that moka has not weighed yet.
-        map.entries.iter().map(|(_, text)| text.len()).sum()
+        map.iter().map(|(_, text)| text.len()).sum()
     }
 
     #[test]
-    fn inserted_entries_are_weighed_at_once() {
-        let map = BoundedMap::new(10_000, |_: &usize, text: &String| text.len());
-        map.insert(1, "x".repeat(7));
-        assert_eq!(map.weight_bytes(), 7);
-    }
-
-    #[test]
-    fn the_limit_holds_even_with_heavy_entries() {
+    fn the_limit_holds_after_every_insertion() {
+        assert_eq!(kept(10_000, [7]), 7);
         assert!(kept(10_000, [1_000; 50]) <= 10_000);
         assert!(kept(10_000, (0..50).map(|number| number * 200)) <= 10_000);
+        assert_eq!(kept(10_000, [9_700]), 9_700);
         assert_eq!(kept(10_000, [10_001]), 0);
-        assert_eq!(kept(10_000, [10_000]), 10_000);
         assert_eq!(kept(0, [1; 50]), 0);
+    }
+
+    #[test]
+    fn a_full_map_stores_new_entries_and_keeps_those_that_are_used() {
+        let map = BoundedMap::with_max_entries(100);
+        for number in 0..1_000 {
+            map.insert(number, ());
+            assert_eq!(map.get(&number), Some(()), "{number}");
+            assert_eq!(map.get(&0), Some(()), "{number}");
+        }
+        assert_eq!(map.weight(), 100);
+    }
+
+    #[test]
+    fn a_value_is_created_once() {
+        let map = BoundedMap::with_max_entries(10);
+        assert_eq!(
+            (map.get_or_insert_with(&1, || "first"), map.get_or_insert_with(&1, || "second")),
+            ("first", "first")
+        );
+        map.remove(&1);
+        assert_eq!(map.get_or_insert_with(&1, || "third"), "third");
     }
 }

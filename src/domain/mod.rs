@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod actions;
 pub mod auth_scheme;
+pub(crate) mod bounded_map;
 pub mod caller;
 pub mod change;
 pub mod clock;

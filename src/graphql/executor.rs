@@ -7,8 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::subscription::Event;
 use crate::domain::caller::{Caller, Tenant};
-use crate::loaders::cache::dependencies::Dependencies;
-use crate::loaders::cache::upstream_cache::Revision;
+use crate::loaders::cache::upstream_cache::DataState;
 use crate::loaders::stats::OperationStats;
 use crate::loaders::watch::change::{AccountChange, ProviderChange};
 use crate::loaders::watch::feed::{FeedPosition, SubscribeError, Subscriber};
@@ -32,9 +31,9 @@ pub trait Executor: Send + Sync + 'static {
         stats: Arc<OperationStats>,
     ) -> BoxFuture<'_, Response>;
 
-    /// Returns the revision of the caller's data in the groups `of`. An operation returns the same response while the
-    /// revision of its [`Dependencies`] is unchanged, until the time at which the freshness of that data changes.
-    fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision;
+    /// Returns the state of the caller's data. An operation returns the same response while the state's revision of the
+    /// data that it depends on is unchanged, until the time at which the freshness of that data changes.
+    fn data_state(&self, caller: &Caller) -> DataState;
 
     /// Expires a tenant's accounts, so that they are fetched again before they are served.
     fn accounts_changed(&self, _: &Tenant) {}

@@ -20,8 +20,7 @@ use crate::domain::toolkits::ToolkitMapping;
 use crate::loaders::actions::AccountActions;
 use crate::loaders::actions::settings::ActionSettings;
 use crate::loaders::batch_scheduler::BatchScheduler;
-use crate::loaders::cache::dependencies::Dependencies;
-use crate::loaders::cache::upstream_cache::Revision;
+use crate::loaders::cache::upstream_cache::DataState;
 use crate::loaders::data_sources::DataSources;
 use crate::loaders::settings::ConnectionSettings;
 use crate::loaders::stats::OperationStats;
@@ -141,8 +140,8 @@ impl Executor for Graph {
         executed.boxed()
     }
 
-    fn revision(&self, caller: &Caller, dependencies: Dependencies) -> Revision {
-        self.parts.sources.revision(&caller.tenant, dependencies)
+    fn data_state(&self, caller: &Caller) -> DataState {
+        self.parts.sources.state_of(&caller.tenant)
     }
 
     fn accounts_changed(&self, tenant: &Tenant) {

@@ -1,16 +1,15 @@
 //! Data sources shared by all operations: providers, account lists and single accounts, with their caches.
 //!
 //! [`DataSources`] is built in `app`; a reload copies it with other health rules, over the same caches. Loaders read
-//! through it, the response cache compares its [`DataSources::revision`], and the metrics endpoint calls
+//! through it, the response cache compares the revisions of its [`DataSources::state_of`] a tenant, and the metrics endpoint calls
 //! [`DataSources::read_metrics`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch_metrics::BatchSizes;
-use super::cache::dependencies::Dependencies;
 use super::cache::metrics::read_weight;
-use super::cache::upstream_cache::Revision;
+use super::cache::upstream_cache::DataState;
 use super::lists::account_lists::AccountLists;
 use super::lists::by_id::AccountsById;
 use super::lists::providers::Providers;
@@ -40,16 +39,14 @@ pub struct DataSources {
 }
 
 impl DataSources {
-    /// Returns the current revision of a tenant's data.
+    /// Returns the state of a tenant's data.
     #[must_use]
-    pub fn revision(&self, tenant: &Tenant, dependencies: Dependencies) -> Revision {
+    pub fn state_of(&self, tenant: &Tenant) -> DataState {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
-        let (providers, accounts) = (&self.providers.upstream_cache, &self.lists.upstream_cache);
-        let (leadlex, leadlex_epoch) =
-            leadlex.map_or((0, 0), |leadlex| providers.revision(&leadlex, dependencies.leadlex));
-        let (composio, composio_epoch) =
-            composio.map_or((0, 0), |composio| accounts.revision(&composio, dependencies.composio));
-        Revision { leadlex, composio, epochs: (leadlex_epoch, composio_epoch) }
+        DataState {
+            leadlex: leadlex.map(|leadlex| self.providers.upstream_cache.state_of(&leadlex)),
+            composio: composio.map(|composio| self.lists.upstream_cache.state_of(&composio)),
+        }
     }
 
     /// Returns all cached data and the status of a tenant's upstreams as text, for tests that search it for secrets.

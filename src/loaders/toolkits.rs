@@ -21,6 +21,7 @@ use super::cache::shared::fetch::FetchResult;
 use super::cache::upstream_cache::UpstreamCache;
 use super::lists::scan::Reader;
 use super::stats::PartKey;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::credential::Fingerprint;
 use crate::domain::problems::ProblemReports;
 use crate::domain::toolkits::{ToolkitDetails, ToolkitSlug};
@@ -63,9 +64,8 @@ pub struct Toolkits(Arc<BatchCache<Catalogue>>);
 struct Catalogue {
     client: AccountsClient,
     ttl: Duration,
-    /// The last failures, with the end of [`FAILURE_PAUSE`]. moka only limits their number; their age is checked in
-    /// `paused`, because tests cannot stop moka's clock.
-    failures: moka::sync::Cache<Fingerprint<Composio>, (Instant, UpstreamError)>,
+    /// The last failures, with the end of [`FAILURE_PAUSE`].
+    failures: BoundedMap<Fingerprint<Composio>, (Instant, UpstreamError)>,
 }
 
 impl Toolkits {
@@ -79,7 +79,7 @@ impl Toolkits {
         let cache = Cache::with_rules(upstream_cache, settings.shares().toolkits, "toolkit", rules);
         // Replicas with another lifetime do not share these values, which are stored with it.
         let cache = cache.with_variant(format!("{ttl:?}"));
-        let failures = moka::sync::Cache::new(FAILURES_MAX);
+        let failures = BoundedMap::with_max_entries(FAILURES_MAX);
         Self(BatchCache::new(Catalogue { client, ttl, failures }, cache))
     }
 
@@ -168,7 +168,7 @@ impl BatchSource for Catalogue {
             Some(error) => {
                 self.failures.insert(credential, (Instant::now() + FAILURE_PAUSE, error.clone()));
             }
-            None => self.failures.invalidate(&credential),
+            None => self.failures.remove(&credential),
         }
     }
 }

@@ -28,7 +28,7 @@ use super::source_text;
 use super::suggestions;
 use super::syntax_errors;
 use super::variable_positions;
-use crate::loaders::cache::bounded_map::BoundedMap;
+use crate::domain::bounded_map::BoundedMap;
 
 /// Memory of a cached result per byte of its text, for both syntax trees. Measured on introspection queries and on
 /// queries of lists, rounded up.
@@ -76,13 +76,14 @@ impl Documents {
     ) -> Result<Self, InvalidSchema> {
         let schema = Arc::new(introspection::schema(sdl).map_err(InvalidSchema)?);
         let introspection = Arc::new(Introspection::new(published_sdl).map_err(InvalidSchema)?);
-        let results = BoundedMap::new(limit_bytes, |text: &Arc<str>, result: &ValidationResult| {
-            let bytes = match result {
-                Ok(_) => text.len().saturating_mul(BYTES_PER_TEXT_BYTE),
-                Err(errors) => text.len() + errors.len() * BYTES_PER_ERROR,
-            };
-            bytes.saturating_add(BYTES_PER_RESULT)
-        });
+        let results =
+            BoundedMap::with_limit_bytes(limit_bytes, |text: &Arc<str>, result: &ValidationResult| {
+                let bytes = match result {
+                    Ok(_) => text.len().saturating_mul(BYTES_PER_TEXT_BYTE),
+                    Err(errors) => text.len() + errors.len() * BYTES_PER_ERROR,
+                };
+                bytes.saturating_add(BYTES_PER_RESULT)
+            });
         Ok(Self { schema, introspection, limits, results })
     }
 

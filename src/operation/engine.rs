@@ -119,7 +119,7 @@ impl OperationEngine {
         self.metrics().register("operations", move |readings| {
             let (weight, limit) = responses.weight_and_limit_bytes();
             read_weight("responses", weight, limit, readings);
-            let (weight, limit) = (documents.results.weight_bytes(), documents.results.limit_bytes);
+            let (weight, limit) = (documents.results.weight(), documents.results.limit);
             read_weight("documents", weight, limit, readings);
             readings.declare(&declared::RATE_LIMITED);
             if let Some(limiter) = &rate_limiter {
@@ -253,17 +253,13 @@ impl OperationEngine {
             true => None,
             false => ResponseKey::of(&pending.document.text, &pending.request, &caller),
         };
-        let key = key.map(Arc::new);
-        // A response is valid while the data that it depends on has the same revision.
-        let cached = |key: &Arc<_>| {
-            self.responses.lookup(key, |dependencies| self.executor.revision(&caller, dependencies))
-        };
         // Only queries are cached, and every transport allows queries, so a hit needs no check of the transport. It
         // skips `resolve`, which otherwise stores the documents that clients register.
-        if let Some(cached) = key.as_ref().and_then(cached) {
+        if let Some(cached) = key.as_ref().and_then(|key| self.responses.lookup(key)) {
             self.preparer.persisted.store(&pending.document);
             return Either::Left(ready(complete(cached, limits.as_ref())));
         }
+        let key = key.map(Arc::new);
         Either::Right(Box::pin(async move {
             let limits = limits.as_ref();
             let response = self.execute_pending(pending, key, traces_calls, rules, caller, limits).await;
@@ -307,13 +303,12 @@ impl OperationEngine {
                     .await
                     .0;
             };
-            let (executor, revision_caller) = (Arc::clone(&self.executor), caller.clone());
-            let revision = move |dependencies| executor.revision(&revision_caller, dependencies);
+            let data_state = self.executor.data_state(&caller);
             let (engine, execution_caller, limits) = (self.clone(), caller.clone(), limits.cloned());
             let execution = async move {
                 engine.execute_within_limits(prepared, execution_caller, limits, false, deadline).await
             };
-            let (response, source) = self.responses.get(key, revision, execution.boxed()).await;
+            let (response, source) = self.responses.get(key, data_state, execution.boxed()).await;
             // The joined execution had an earlier deadline and ran out of time. This request has time left, so it tries
             // again.
             if source != ValueSource::Joined || !response.is_late || deadline.is_over() {

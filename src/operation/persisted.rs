@@ -15,8 +15,6 @@ pub mod trusted;
 
 use std::sync::Arc;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
 use self::trusted::{Hash, TrustedDocuments};
@@ -24,6 +22,7 @@ use super::codes::Code;
 use super::errors::GraphqlError;
 use super::request::OperationRequest;
 use super::settings::{DocumentMode, DocumentSettings};
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::caller::{Tenant, TenantFingerprints};
 use crate::domain::hex::{hex, read_hex};
 
@@ -56,26 +55,21 @@ fn registered_key(tenant: &Tenant, hash: Hash) -> RegisteredKey {
 /// All documents that requests can name.
 pub(crate) struct PersistedDocuments {
     trusted: Option<(TrustedDocuments, DocumentMode)>,
-    automatic: Option<Cache<RegisteredKey, Arc<str>>>,
-    logged_hashes: Cache<Hash, ()>,
+    automatic: Option<BoundedMap<RegisteredKey, Arc<str>>>,
+    logged_hashes: BoundedMap<Hash, ()>,
 }
 
 impl PersistedDocuments {
     /// Creates the store from its settings and the trusted documents, if there are any.
     pub(crate) fn new(settings: &DocumentSettings, trusted: Option<TrustedDocuments>) -> Self {
         let automatic = settings.automatic.then(|| {
-            let weigh = |_: &RegisteredKey, text: &Arc<str>| {
-                u32::try_from(text.len().saturating_add(BYTES_PER_ENTRY)).unwrap_or(u32::MAX)
-            };
-            let cache = Cache::builder().max_capacity(settings.automatic_limit_bytes).weigher(weigh);
-            // Evicts the least recently used. With eviction by frequency, a full cache would reject each new document
-            // again and again.
-            cache.eviction_policy(EvictionPolicy::lru()).build()
+            BoundedMap::with_limit_bytes(
+                settings.automatic_limit_bytes,
+                |_: &RegisteredKey, text: &Arc<str>| text.len().saturating_add(BYTES_PER_ENTRY),
+            )
         });
         let trusted = trusted.map(|trusted| (trusted, settings.mode));
-        let logged_hashes =
-            Cache::builder().max_capacity(LOGGED_MAX).eviction_policy(EvictionPolicy::lru()).build();
-        Self { trusted, automatic, logged_hashes }
+        Self { trusted, automatic, logged_hashes: BoundedMap::with_max_entries(LOGGED_MAX) }
     }
 
     /// Returns this store with the automatic documents of `previous`, for a reload. It takes over none if either does
@@ -90,7 +84,7 @@ impl PersistedDocuments {
 
     /// Creates a store without documents: each request must contain its own.
     pub(crate) fn none() -> Self {
-        Self { trusted: None, automatic: None, logged_hashes: Cache::new(0) }
+        Self { trusted: None, automatic: None, logged_hashes: BoundedMap::with_max_entries(0) }
     }
 
     /// Returns the trusted documents, if there are any.
@@ -134,8 +128,6 @@ impl PersistedDocuments {
     pub(crate) fn store(&self, document: &ResolvedDocument) {
         if let (Some(automatic), Some(key)) = (&self.automatic, document.store_as) {
             automatic.insert(key, Arc::clone(&document.text));
-            // moka weighs up to 64 insertions late, and each of these can be as large as a request body.
-            automatic.run_pending_tasks();
         }
     }
 

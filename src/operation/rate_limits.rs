@@ -19,8 +19,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 use tokio::time::Instant;
 
 use self::settings::{RateLimitSettings, RateLimits};
@@ -28,6 +26,7 @@ use self::sliding_count::SlidingCount;
 use super::codes::Code;
 use super::cost::OperationCost;
 use super::errors::GraphqlError;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::caller::{Caller, CallerKey};
 use crate::loaders::stats::OperationStats;
 use crate::telemetry::metrics::declared;
@@ -91,7 +90,7 @@ pub(super) struct RateLimiter {
     settings: RateLimitSettings,
     by_token: HashMap<Box<str>, RateLimits>,
     /// The most recent `callers_max` callers: in mode `passthrough` a client can invent any number of them.
-    callers: Cache<CallerKey, Arc<Mutex<Usage>>>,
+    callers: BoundedMap<CallerKey, Arc<Mutex<Usage>>>,
     refusals: Arc<Refusals>,
 }
 
@@ -111,12 +110,10 @@ impl RateLimiter {
     ) -> Option<Self> {
         let by_token: HashMap<_, _> = tokens.into_iter().filter(|(_, limits)| limits.has_limit()).collect();
         let has_limit = settings.admin.has_limit() || settings.member.has_limit() || !by_token.is_empty();
-        let callers =
-            Cache::builder().max_capacity(settings.callers_max).eviction_policy(EvictionPolicy::lru());
         has_limit.then(|| Self {
             settings: settings.clone(),
             by_token,
-            callers: callers.build(),
+            callers: BoundedMap::with_max_entries(settings.callers_max),
             refusals: Arc::default(),
         })
     }
@@ -143,7 +140,7 @@ impl RateLimiter {
         limits.has_limit().then(|| CallerLimits {
             limits,
             window: Duration::from_millis(self.settings.window_ms),
-            usage: self.callers.get_with(caller.key(), Arc::default),
+            usage: self.callers.get_or_insert_with(&caller.key(), Arc::default),
             refusals: Arc::clone(&self.refusals),
             is_admin,
         })

@@ -20,15 +20,15 @@ use tokio::time::Instant;
 
 use super::request::OperationRequest;
 use super::response::{OperationResponse, Outcome};
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::caller::{Caller, TenantFingerprints};
 use crate::domain::clock::{Clock, ClockJumps};
 use crate::domain::error_behavior::ErrorBehavior;
 use crate::domain::view::View;
-use crate::loaders::cache::bounded_map::BoundedMap;
 use crate::loaders::cache::dependencies::{self, Dependencies};
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
-use crate::loaders::cache::upstream_cache::Revision;
+use crate::loaders::cache::upstream_cache::{DataState, Revision};
 use crate::telemetry::request_scope::in_current_request;
 use crate::telemetry::requests::ResponseSource;
 
@@ -89,6 +89,8 @@ struct CachedResponse {
     /// unchanged.
     valid_until: Option<Instant>,
     dependencies: Dependencies,
+    data_state: DataState,
+    /// Of the data at the time of the execution.
     revision: Revision,
     /// Number of jumps of the clock so far. A jump changes the times in responses.
     jumps: ClockJumps,
@@ -112,7 +114,7 @@ impl ResponseCache {
         };
         Self {
             clock,
-            responses: BoundedMap::new(limit_bytes, weigh),
+            responses: BoundedMap::with_limit_bytes(limit_bytes, weigh),
             flights: SingleFlight::new(|_| OperationResponse::crashed()),
         }
     }
@@ -124,59 +126,54 @@ impl ResponseCache {
 
     /// Returns the weight of the cached responses and its limit.
     pub(super) fn weight_and_limit_bytes(&self) -> (u64, u64) {
-        (self.responses.weight_bytes(), self.responses.limit_bytes)
+        (self.responses.weight(), self.responses.limit)
     }
 
     /// Returns all cached responses with their keys as text, for tests that search them for secrets.
     pub(super) fn dump(&self) -> Vec<(String, Bytes)> {
-        let entry = |(key, cached): (Arc<Arc<ResponseKey>>, Arc<CachedResponse>)| {
-            let ResponseKey { tenant, view, document, variables, .. } = &**key;
+        let entry = |(key, cached): (Arc<ResponseKey>, Arc<CachedResponse>)| {
+            let ResponseKey { tenant, view, document, variables, .. } = &*key;
             let key = format!("{tenant:?} {view:?} {document} {variables}");
             (key, cached.response.body.clone())
         };
-        self.responses.all().into_iter().map(entry).collect()
+        self.responses.iter().map(entry).collect()
     }
 
-    /// Returns the cached response if execution would still return it. `revision` returns the current revision of the
-    /// caller's data.
-    pub(super) fn lookup(
-        &self,
-        key: &ResponseKey,
-        revision: impl FnOnce(Dependencies) -> Revision,
-    ) -> Option<OperationResponse> {
+    /// Returns the cached response if execution would still return it.
+    pub(super) fn lookup(&self, key: &ResponseKey) -> Option<OperationResponse> {
         let cached = self.responses.get(key)?;
         let is_in_time = cached.valid_until.is_none_or(|until| self.clock.instant_now() < until);
         let has_jumped = cached.jumps != self.clock.jumps();
-        let is_valid = is_in_time && !has_jumped && cached.revision == revision(cached.dependencies);
-        is_valid.then(|| cached.response.clone())
+        let has_changed = cached.revision != cached.data_state.revision(cached.dependencies);
+        (is_in_time && !has_jumped && !has_changed).then(|| cached.response.clone())
     }
 
     /// Joins the execution of an equal request that is in progress, or starts `execution`. Returns the response and its
-    /// source. `execution` returns its response and the end of its validity by time.
+    /// source. `execution` returns its response and the end of its validity by time; `data_state` is that of the caller.
     pub(super) async fn get(
         self: &Arc<Self>,
         key: Arc<ResponseKey>,
-        revision: impl Fn(Dependencies) -> Revision + Clone + Send + 'static,
+        data_state: DataState,
         execution: impl Future<Output = (OperationResponse, Option<Instant>)> + Send + 'static,
     ) -> (OperationResponse, ValueSource) {
-        let cached = || self.lookup(&key, revision.clone());
-        let (responses, cache_key, current_revision) = (Arc::clone(self), Arc::clone(&key), revision.clone());
+        let flight_key = (key.clone(), data_state.revision(Dependencies::default()).epochs);
+        let (responses, cache_key) = (Arc::clone(self), Arc::clone(&key));
         let caching_execution = async move {
-            let (before, jumps) = (current_revision(Dependencies::ALL), responses.clock.jumps());
+            let (before, jumps) = (data_state.revision(Dependencies::ALL), responses.clock.jumps());
             let ((response, valid_until), dependencies) = dependencies::recorded(execution).await;
             let is_whole = response.outcome == (Outcome::Executed { whole: true });
-            let revision = current_revision(dependencies);
+            let revision = data_state.revision(dependencies);
             // A late response has stale or missing data. A caller with more time executes again.
             if is_whole && !response.is_late && revision.is_unchanged_since(&before) {
-                let cached = response.to_cached();
+                let response = response.to_cached();
                 responses.store(
                     cache_key,
-                    CachedResponse { response: cached, valid_until, dependencies, revision, jumps },
+                    CachedResponse { response, valid_until, dependencies, data_state, revision, jumps },
                 );
             }
             response
         };
-        let flight_key = (key.clone(), revision(Dependencies::default()).epochs);
+        let cached = || self.lookup(&key);
         let (mut response, source) =
             self.flights.join(flight_key, cached, in_current_request(caching_execution)).await;
         if source == ValueSource::Joined {

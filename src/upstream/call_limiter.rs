@@ -28,6 +28,7 @@ use super::refusals::Refusals;
 use super::retry;
 use super::settings::UpstreamSettings;
 use super::status::CallHistory;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::clock::Clock;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::problems::Problems;
@@ -61,7 +62,7 @@ impl CallLimiters {
             clock,
             counters: Arc::default(),
             problem_log: Arc::default(),
-            limiters: moka::sync::Cache::new(LIMITERS_MAX),
+            limiters: BoundedMap::with_max_entries(LIMITERS_MAX),
             refusals: Refusals::default(),
             sharing: None,
         }
@@ -75,7 +76,7 @@ impl CallLimiters {
     }
 
     pub(super) fn of<U: Upstream>(&self, credential: &Credential<U>) -> Arc<CallLimiter> {
-        self.limiters.get_with(*credential.fingerprint().digest(), || {
+        self.limiters.get_or_insert_with(credential.fingerprint().digest(), || {
             let Some(sharing) = &self.sharing else { return Arc::new(self.limiter(None)) };
             let limiter = Arc::new(self.limiter(Some(sharing.of(credential.fingerprint().tag()))));
             limiter.refresh();

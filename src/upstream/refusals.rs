@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
 use super::error::UpstreamError;
+use crate::domain::bounded_map::BoundedMap;
 
 /// Time for which a refusal is returned without a call.
 const REFUSAL_TTL: Duration = Duration::from_secs(5);
@@ -24,13 +25,13 @@ pub(super) type RefusalKey = [u8; 32];
 /// Cached refusals of one upstream.
 #[derive(Clone)]
 pub(super) struct Refusals {
-    /// moka evicts by number only. Its clock cannot be paused, so the time is in the value.
-    entries: moka::sync::Cache<RefusalKey, (Instant, UpstreamError)>,
+    /// Each with the time until which it is returned.
+    entries: BoundedMap<RefusalKey, (Instant, UpstreamError)>,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { entries: moka::sync::Cache::new(REFUSALS_MAX) }
+        Self { entries: BoundedMap::with_max_entries(REFUSALS_MAX) }
     }
 }
 
@@ -47,7 +48,7 @@ impl Refusals {
         if until > Instant::now() {
             return Some(refusal.repeated());
         }
-        self.entries.invalidate(key);
+        self.entries.remove(key);
         None
     }
 

@@ -20,8 +20,7 @@ use switchboard::domain::clock::Clock;
 use switchboard::domain::credential::Credential;
 use switchboard::graphql::graph::Graph;
 use switchboard::graphql::subscription::Event;
-use switchboard::loaders::cache::dependencies::Dependencies;
-use switchboard::loaders::cache::upstream_cache::Revision;
+use switchboard::loaders::cache::upstream_cache::DataState;
 use switchboard::loaders::settings::Shares;
 use switchboard::loaders::stats::OperationStats;
 use switchboard::loaders::watch::feed::FeedPosition;
@@ -75,8 +74,8 @@ impl Executor for CountingExecutor {
         Executor::execute(&self.graph, request, caller, stats)
     }
 
-    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
-        self.graph.revision(caller, of)
+    fn data_state(&self, caller: &Caller) -> DataState {
+        self.graph.data_state(caller)
     }
 
     fn metrics(&self) -> Metrics {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::signature::Signature;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::caller::Tenant;
 use crate::domain::clock::Clock;
 use crate::http::error::HttpError;
@@ -12,7 +13,7 @@ use crate::http::error::HttpError;
 /// Maximum difference of a delivery's timestamp from now (Standard Webhooks; Composio's clients use the same).
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Maximum number of remembered delivery ids. An id is forgotten when its timestamp is too old to be accepted.
+/// Maximum number of remembered delivery ids.
 const IDS_MAX: u64 = 100_000;
 
 /// The secrets whose deliveries are accepted, and the ids of recent deliveries.
@@ -20,7 +21,7 @@ pub struct Webhooks {
     /// Each secret with its tenant.
     secrets: Vec<(SecretString, Tenant)>,
     clock: Clock,
-    seen_ids: moka::sync::Cache<String, ()>,
+    seen_ids: BoundedMap<Box<str>, ()>,
 }
 
 impl Webhooks {
@@ -28,8 +29,7 @@ impl Webhooks {
     /// rotation.
     #[must_use]
     pub fn new(secrets: Vec<(SecretString, Tenant)>, clock: Clock) -> Self {
-        let seen_ids = moka::sync::Cache::builder().max_capacity(IDS_MAX).time_to_live(TOLERANCE * 2).build();
-        Self { secrets, clock, seen_ids }
+        Self { secrets, clock, seen_ids: BoundedMap::with_max_entries(IDS_MAX) }
     }
 
     /// Takes over the delivery ids that another instance has seen.
@@ -69,6 +69,8 @@ impl Webhooks {
 
     /// Whether a delivery is new.
     pub(super) fn is_new(&self, id: &str) -> bool {
-        self.seen_ids.entry_by_ref(id).or_insert(()).is_fresh()
+        let mut is_new = false;
+        self.seen_ids.get_or_insert_with(&id.into(), || is_new = true);
+        is_new
     }
 }

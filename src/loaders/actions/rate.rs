@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::caller::{Caller, CallerKey};
 
 /// Maximum number of callers with recorded actions. An evicted caller starts again from zero.
@@ -14,11 +15,11 @@ const CALLERS_MAX: u64 = 10_000;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// The recent actions of each caller.
-pub(super) struct ActionRate(moka::sync::Cache<CallerKey, Arc<Mutex<VecDeque<Instant>>>>);
+pub(super) struct ActionRate(BoundedMap<CallerKey, Arc<Mutex<VecDeque<Instant>>>>);
 
 impl Default for ActionRate {
     fn default() -> Self {
-        Self(moka::sync::Cache::new(CALLERS_MAX))
+        Self(BoundedMap::with_max_entries(CALLERS_MAX))
     }
 }
 
@@ -28,7 +29,7 @@ impl ActionRate {
     /// # Errors
     /// The time until the next action is allowed, if there were `per_minute` in the last minute.
     pub(super) fn record(&self, caller: &Caller, per_minute: u32) -> Result<(), Duration> {
-        let recent = self.0.get_with(caller.key(), Arc::default);
+        let recent = self.0.get_or_insert_with(&caller.key(), Arc::default);
         let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         while recent.front().is_some_and(|first| now - *first >= MINUTE) {

@@ -328,8 +328,8 @@ where
         (self.entries.entry_count(), self.entries.weighted_size())
     }
 
-    /// Returns the approximate weight in bytes; see
-    /// [`BoundedMap::weight_bytes`](super::bounded_map::BoundedMap::weight_bytes).
+    /// Returns the approximate weight in bytes. Pending insertions and removals are weighed first: moka would defer them
+    /// until the next use, which may be hours away.
     pub(crate) fn weight_bytes(&self) -> u64 {
         self.entries.run_pending_tasks();
         self.entries.weighted_size()

@@ -4,7 +4,6 @@
 //! for all callers that wait for it. [`entries`] decides how fresh each entry is. [`single_flight`] joins equal
 //! fetches. [`upstream_cache`] expires all entries of one credential at once. `shared` is a second level in Redis.
 
-pub(crate) mod bounded_map;
 pub mod deadline;
 pub mod dependencies;
 pub(crate) mod entries;

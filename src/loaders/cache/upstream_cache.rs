@@ -8,15 +8,17 @@
 //! If the upstream rejects an API key, `withdraw` starts a new epoch too. Withdrawn entries are never served again, not
 //! even if a fetch fails. `shared` sends expiries and withdrawals to the other replicas; `entries` checks the epochs.
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ahash::RandomState;
+use quick_cache::{Lifecycle, UnitWeighter};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::dependencies::{GROUPS, group};
+use super::dependencies::{Dependencies, GROUPS, group};
 use super::key::CacheKey;
 use super::metrics::ReadCounts;
 use super::shared::partition::{SharedCache, SharedPartition};
@@ -27,7 +29,22 @@ use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::settings::CacheSettings;
 
 /// Maximum number of credentials with state. If a state is evicted, the entries of its credential become unusable.
-const CREDENTIALS_MAX: u64 = 10_000;
+const CREDENTIALS_MAX: usize = 10_000;
+
+type States<U> =
+    quick_cache::sync::Cache<Fingerprint<U>, Arc<CredentialState>, UnitWeighter, RandomState, RetireEvicted>;
+
+/// Retires each state that is evicted.
+#[derive(Debug, Clone)]
+struct RetireEvicted;
+
+impl<U> Lifecycle<Fingerprint<U>, Arc<CredentialState>> for RetireEvicted {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: Fingerprint<U>, state: Arc<CredentialState>) {
+        state.retire();
+    }
+}
 
 /// State that all caches of one upstream share.
 pub struct UpstreamCache<U> {
@@ -35,7 +52,7 @@ pub struct UpstreamCache<U> {
     pub(crate) clock: Clock,
     /// Read counts over all credentials.
     pub(crate) reads: ReadCounts,
-    by_credential: moka::sync::Cache<Fingerprint<U>, Arc<CredentialState>, RandomState>,
+    by_credential: States<U>,
     /// Cache shared with other replicas; `None` if sharing is off.
     pub(crate) shared: Option<SharedCache<U>>,
     /// Called when all entries of a credential expire.
@@ -83,6 +100,43 @@ pub struct CacheStatistics {
     pub stale_served: u64,
 }
 
+/// The states of a caller's two credentials. They are found once; each [`DataState::revision`] then reads their numbers.
+#[derive(Clone, Default)]
+pub struct DataState {
+    pub(crate) leadlex: Option<Arc<CredentialState>>,
+    pub(crate) composio: Option<Arc<CredentialState>>,
+}
+
+impl DataState {
+    /// Returns the current revision of the data in some groups of keys.
+    pub(crate) fn revision(&self, dependencies: Dependencies) -> Revision {
+        let current = |state: &Option<Arc<CredentialState>>, groups| {
+            state.as_ref().map_or((0, 0), |state| state.revision(groups))
+        };
+        let (leadlex, leadlex_epoch) = current(&self.leadlex, dependencies.leadlex);
+        let (composio, composio_epoch) = current(&self.composio, dependencies.composio);
+        Revision { leadlex, composio, epochs: (leadlex_epoch, composio_epoch) }
+    }
+}
+
+impl CredentialState {
+    /// Returns the revision of some groups of keys: the newest one, because revisions only grow. Also returns the epoch.
+    pub(crate) fn revision(&self, groups: u64) -> (u64, u64) {
+        let mut newest = self.revision.load(Ordering::Acquire);
+        let mut remaining = groups;
+        while let Some(revision) = self.group_revisions.get(remaining.trailing_zeros() as usize) {
+            newest = newest.max(revision.load(Ordering::Acquire));
+            remaining &= remaining - 1;
+        }
+        (newest, self.epoch.load(Ordering::Acquire))
+    }
+
+    /// Invalidates all responses that depend on this state, because it was evicted and will not change any more.
+    fn retire(&self) {
+        self.revision.store(u64::MAX, Ordering::Release);
+    }
+}
+
 /// Revision of the data that a response depends on. It grows when that data is fetched, expired or evicted, or when a
 /// fetch fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -107,23 +161,15 @@ impl<U: Upstream> UpstreamCache<U> {
         shared: Option<SharedCache<U>>,
         on_expiry: ExpiryHook<U>,
     ) -> Self {
-        let by_credential =
-            moka::sync::Cache::builder().max_capacity(CREDENTIALS_MAX).build_with_hasher(RandomState::new());
+        let by_credential = States::with(
+            CREDENTIALS_MAX,
+            u64::try_from(CREDENTIALS_MAX).unwrap_or(u64::MAX),
+            UnitWeighter,
+            RandomState::new(),
+            RetireEvicted,
+        );
         let (reads, next_number) = (ReadCounts::default(), AtomicU64::new(1));
         Self { settings, clock, reads, by_credential, shared, on_expiry, next_number }
-    }
-
-    /// Returns the revision of some groups of a credential's keys: the newest one, because revisions only grow. Also
-    /// returns the credential's epoch.
-    pub fn revision(&self, credential: &Fingerprint<U>, groups: u64) -> (u64, u64) {
-        let state = self.state_of(credential);
-        let mut newest = state.revision.load(Ordering::Acquire);
-        let mut remaining = groups;
-        while let Some(revision) = state.group_revisions.get(remaining.trailing_zeros() as usize) {
-            newest = newest.max(revision.load(Ordering::Acquire));
-            remaining &= remaining - 1;
-        }
-        (newest, state.epoch.load(Ordering::Acquire))
     }
 
     /// Expires all entries of a credential, on all replicas. They are fetched again before they are served, and are the
@@ -159,8 +205,8 @@ impl<U: Upstream> UpstreamCache<U> {
 
     /// Returns the partitions of the shared cache, by credential.
     pub(crate) fn partitions(&self) -> Vec<(Fingerprint<U>, Arc<SharedPartition>)> {
-        let partition = |(credential, credential_state): (Arc<Fingerprint<U>>, Arc<CredentialState>)| {
-            Some((*credential, Arc::clone(credential_state.shared.as_ref()?)))
+        let partition = |(credential, credential_state): (Fingerprint<U>, Arc<CredentialState>)| {
+            Some((credential, Arc::clone(credential_state.shared.as_ref()?)))
         };
         self.by_credential.iter().filter_map(partition).collect()
     }
@@ -236,13 +282,9 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 
     pub(crate) fn state_of(&self, credential: &Fingerprint<U>) -> Arc<CredentialState> {
-        // `get_with` copies the key to the heap, even for a value that exists.
-        if let Some(state) = self.by_credential.get(credential) {
-            return state;
-        }
-        self.by_credential.get_with(*credential, || {
+        let created = self.by_credential.get_or_insert_with(credential, || {
             let epoch = self.next_number();
-            Arc::new(CredentialState {
+            Ok::<_, Infallible>(Arc::new(CredentialState {
                 epoch: epoch.into(),
                 first_served_epoch: epoch.into(),
                 revision: self.next_number().into(),
@@ -255,8 +297,9 @@ impl<U: Upstream> UpstreamCache<U> {
                 misses: AtomicU64::new(0),
                 stale_served: AtomicU64::new(0),
                 expiries: watch::Sender::new(ChangeCause::Refresh),
-            })
-        })
+            }))
+        });
+        created.unwrap_or_else(|never| match never {})
     }
 
     fn next_number(&self) -> u64 {

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::page_fetcher::PageFetcher;
 use super::scan::{Page, PageKey, Scan, ScanKey};
 use crate::domain::accounts::SharedAccount;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::AccountFilter;
 use crate::domain::global_id::IdKey;
@@ -52,8 +53,9 @@ pub struct AccountLists {
     pub(crate) upstream_cache: Arc<UpstreamCache<Composio>>,
     pages: Cache<PageKey, Arc<Page>>,
     totals: Cache<Arc<ScanKey>, ListTotal>,
-    /// The cursor of the preceding page, by page. Upstream cursors only lead forward.
-    reverse_pages: moka::sync::Cache<PageKey, Option<Arc<str>>>,
+    /// The cursor of the preceding page, by page, with the time at which it is forgotten. Upstream cursors only lead
+    /// forward.
+    reverse_pages: BoundedMap<PageKey, (Option<Arc<str>>, Instant)>,
 }
 
 impl AccountLists {
@@ -72,14 +74,9 @@ impl AccountLists {
             pages: Cache::new(&upstream_cache, shares.pages, "page")
                 .with_variant(settings.page_rows.to_string()),
             totals: Cache::new(&upstream_cache, shares.totals, "total"),
-            reverse_pages: moka::sync::Cache::builder()
-                .max_capacity(shares.reverse_pages)
-                .weigher(|key: &PageKey, back: &Option<Arc<str>>| {
-                    let bytes = key.weight_bytes() + back.as_deref().map_or(0, str::len);
-                    u32::try_from(bytes).unwrap_or(u32::MAX)
-                })
-                .time_to_live(REVERSE_PAGE_TTL)
-                .build(),
+            reverse_pages: BoundedMap::with_limit_bytes(shares.reverse_pages, |key: &PageKey, (back, _)| {
+                key.weight_bytes() + back.as_deref().map_or(0, str::len)
+            }),
             settings,
             upstream_cache,
         }
@@ -93,12 +90,7 @@ impl AccountLists {
 
     /// Weights in bytes: pages, totals, and the cursors of preceding pages.
     pub(crate) fn weights_bytes(&self) -> [u64; 3] {
-        self.reverse_pages.run_pending_tasks();
-        [
-            self.pages.entries.weight_bytes(),
-            self.totals.entries.weight_bytes(),
-            self.reverse_pages.weighted_size(),
-        ]
+        [self.pages.entries.weight_bytes(), self.totals.entries.weight_bytes(), self.reverse_pages.weight()]
     }
 
     /// Whether Composio's last response to a credential named no users.
@@ -151,7 +143,7 @@ impl AccountLists {
         }
         if let Ok(Some(next)) = page.as_ref().map(|page| &page.value.next_cursor) {
             let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(next)) };
-            self.reverse_pages.insert(key, cursor.clone());
+            self.reverse_pages.insert(key, (cursor.clone(), Instant::now() + REVERSE_PAGE_TTL));
         }
         if scan.needs_users && page.as_ref().is_ok_and(|page| page.value.lacks_users) {
             let now = self.upstream_cache.clock.instant_now();
@@ -228,7 +220,8 @@ impl AccountLists {
     /// Returns the cursor of the preceding page if it is remembered, otherwise `None`, which is the first page.
     pub(crate) fn previous_page(&self, scan: &Scan, cursor: &Arc<str>) -> Option<Arc<str>> {
         let key = PageKey { scan: Arc::clone(&scan.key), cursor: Some(Arc::clone(cursor)) };
-        self.reverse_pages.get(&key).flatten()
+        let (cursor, until) = self.reverse_pages.get(&key)?;
+        cursor.filter(|_| Instant::now() < until)
     }
 
     /// Whether the first page of a scan is cached.

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::account_lists::AccountLists;
 use super::scan::{Reader, Scan};
 use super::walk::PageWalk;
 use crate::domain::accounts::SharedAccount;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{
     AccountFilter, AccountOrder, AccountTypeFilter, FILTER_VALUES_MAX, FilterValues,
@@ -65,8 +67,8 @@ pub struct AccountsById(Arc<BatchCache<AccountBatches>>);
 struct AccountBatches {
     lists: Arc<AccountLists>,
     /// Credentials for which the upstream rejected the parameter `account_type`, which is experimental
-    /// (docs/upstreams.md#composio-list-request).
-    without_account_type: moka::sync::Cache<Fingerprint<Composio>, ()>,
+    /// (docs/upstreams.md#composio-list-request), with the time at which it is sent again.
+    without_account_type: BoundedMap<Fingerprint<Composio>, Instant>,
 }
 
 /// Accounts by requested id; `None` for an id without an account.
@@ -78,8 +80,7 @@ impl AccountsById {
     pub fn new(lists: Arc<AccountLists>) -> Self {
         let bytes = lists.upstream_cache.settings.shares().accounts;
         let cache = Cache::new(&lists.upstream_cache, bytes, "account");
-        let without_account_type =
-            moka::sync::Cache::builder().max_capacity(REFUSALS_MAX).time_to_live(REFUSALS_TTL).build();
+        let without_account_type = BoundedMap::with_max_entries(REFUSALS_MAX);
         Self(BatchCache::new(AccountBatches { lists, without_account_type }, cache))
     }
 
@@ -160,13 +161,13 @@ impl AccountBatches {
         purpose: Purpose,
     ) -> Result<(Vec<SharedAccount>, ProblemReports), UpstreamError> {
         let fingerprint = reader.credential.fingerprint();
-        if self.without_account_type.contains_key(&fingerprint) {
+        if self.without_account_type.get(&fingerprint).is_some_and(|until| Instant::now() < until) {
             return self.walk(reader, ids, None, purpose).await;
         }
         match self.walk(reader, ids, Some(AccountTypeFilter::All), purpose).await {
             Err(error) if error.can_be_a_rejected_account_type() => {
                 let accounts = self.walk(reader, ids, None, purpose).await?;
-                self.without_account_type.insert(fingerprint, ());
+                self.without_account_type.insert(fingerprint, Instant::now() + REFUSALS_TTL);
                 Ok(accounts)
             }
             fetched => fetched,

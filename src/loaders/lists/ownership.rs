@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::scan::Scan;
 use crate::domain::accounts::SharedAccount;
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
 use crate::domain::filters::{AccountFilter, AccountOrder, FILTER_VALUES_MAX, FilterValues};
@@ -40,7 +41,7 @@ const CREDENTIALS_MAX: u64 = 10_000;
 /// Whether responses name users, and the result of the last filter probe, by credential.
 pub(crate) struct Ownership {
     clock: Clock,
-    by_credential: moka::sync::Cache<Fingerprint<Composio>, Arc<CredentialOwnership>>,
+    by_credential: BoundedMap<Fingerprint<Composio>, Arc<CredentialOwnership>>,
 }
 
 #[derive(Default)]
@@ -64,7 +65,7 @@ impl Probe {
 
 impl Ownership {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, by_credential: moka::sync::Cache::new(CREDENTIALS_MAX) }
+        Self { clock, by_credential: BoundedMap::with_max_entries(CREDENTIALS_MAX) }
     }
 
     /// Whether the last response to a credential named no users. If so, the lists of several users cannot be joined.
@@ -124,7 +125,7 @@ impl Ownership {
     }
 
     fn state_of(&self, credential: &Fingerprint<Composio>) -> Arc<CredentialOwnership> {
-        self.by_credential.get_with(*credential, Arc::default)
+        self.by_credential.get_or_insert_with(credential, Arc::default)
     }
 }
 

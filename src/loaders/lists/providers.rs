@@ -8,13 +8,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::global_id::{IdKey, ProviderId};
 use crate::domain::problems::ProblemReports;
 use crate::domain::providers::Provider;
 use crate::domain::settings::ExpectedProviders;
 use crate::domain::upstream_name::{Leadlex, UpstreamName};
-use crate::loaders::cache::bounded_map::BoundedMap;
 use crate::loaders::cache::freshness::{Cached, StalePolicy, ValueSource};
 use crate::loaders::cache::key::{CacheKey, Weigh};
 use crate::loaders::cache::read_through::Cache;
@@ -70,7 +70,8 @@ impl Providers {
         let variant =
             ids.as_ref().map_or_else(String::new, |ids| format!("{:?}", ids.sign::<32>("replicas", &[])));
         let lists = Cache::new(&upstream_cache, shares.providers, "providers").with_variant(variant);
-        let last_known = BoundedMap::new(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
+        let last_known =
+            BoundedMap::with_limit_bytes(shares.last_known, |_, list: &ProviderList| list.weight_bytes());
         let rows = expected.0.iter().map(|(category, name)| {
             // These rows are only read for the toolkits whose accounts are prefetched. They are never returned, so they
             // need no id.
@@ -82,12 +83,17 @@ impl Providers {
 
     /// Returns all cached data as text, for tests that search it for secrets.
     pub(crate) fn dump(&self) -> String {
-        format!("{}{:?}{:?}", self.lists.entries.dump(), self.last_known.all(), self.configured)
+        format!(
+            "{}{:?}{:?}",
+            self.lists.entries.dump(),
+            self.last_known.iter().collect::<Vec<_>>(),
+            self.configured
+        )
     }
 
     /// Weights in bytes: the cached lists, and the last known lists.
     pub(crate) fn weights_bytes(&self) -> [u64; 2] {
-        [self.lists.entries.weight_bytes(), self.last_known.weight_bytes()]
+        [self.lists.entries.weight_bytes(), self.last_known.weight()]
     }
 
     /// Returns the key of a workspace's provider ids and cursors.

@@ -11,6 +11,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tower::retry::budget::TpsBudget;
 
+use crate::domain::bounded_map::BoundedMap;
 use crate::domain::clock::Clock;
 use crate::domain::upstream_name::UpstreamName;
 use crate::replicas::Replicas;
@@ -27,7 +28,7 @@ use crate::upstream::request_kind::RequestKind;
 use crate::upstream::status::{CallHistory, UpstreamStatus};
 
 /// Limiters by credential.
-pub(super) type Limiters = moka::sync::Cache<[u8; 32], Arc<CallLimiter>>;
+pub(super) type Limiters = BoundedMap<[u8; 32], Arc<CallLimiter>>;
 
 /// Time for which calls with a key are refused locally after a 401. A client that repeats a wrong key would
 /// otherwise cause a call per request, and upstreams lock out such callers.

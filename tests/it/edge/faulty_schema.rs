@@ -15,8 +15,7 @@ use switchboard::domain::caller::Caller;
 use switchboard::domain::input::{BadInput, BadInputReason};
 use switchboard::domain::upstream_name::UpstreamName;
 use switchboard::graphql::errors::FieldError;
-use switchboard::loaders::cache::dependencies::Dependencies;
-use switchboard::loaders::cache::upstream_cache::Revision;
+use switchboard::loaders::cache::upstream_cache::DataState;
 use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::Executor;
 use switchboard::upstream::error::{UpstreamError, UpstreamFailure};
@@ -76,8 +75,8 @@ impl Executor for FaultySchema {
         self.schema.execute(request.data(caller)).boxed()
     }
 
-    fn revision(&self, _: &Caller, _: Dependencies) -> Revision {
-        Revision::default()
+    fn data_state(&self, _: &Caller) -> DataState {
+        DataState::default()
     }
 }
 

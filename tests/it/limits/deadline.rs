@@ -8,8 +8,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 use switchboard::domain::caller::Caller;
 use switchboard::domain::clock::Clock;
-use switchboard::loaders::cache::dependencies::Dependencies;
-use switchboard::loaders::cache::upstream_cache::Revision;
+use switchboard::loaders::cache::upstream_cache::DataState;
 use switchboard::loaders::settings::Shares;
 use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::Executor;
@@ -101,8 +100,8 @@ impl Executor for Endless {
         Box::pin(std::future::pending())
     }
 
-    fn revision(&self, _: &Caller, _: Dependencies) -> Revision {
-        Revision::default()
+    fn data_state(&self, _: &Caller) -> DataState {
+        DataState::default()
     }
 }
 

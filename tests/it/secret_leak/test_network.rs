@@ -15,8 +15,7 @@ use tower::{BoxError, ServiceExt as _, service_fn};
 
 use switchboard::domain::caller::Caller;
 use switchboard::graphql::graph::Graph;
-use switchboard::loaders::cache::dependencies::Dependencies;
-use switchboard::loaders::cache::upstream_cache::Revision;
+use switchboard::loaders::cache::upstream_cache::DataState;
 use switchboard::loaders::stats::OperationStats;
 use switchboard::operation::Executor;
 use switchboard::sandbox::{CANARY, Sandbox};
@@ -116,8 +115,8 @@ impl Executor for PanickingExecutor {
         })
     }
 
-    fn revision(&self, caller: &Caller, of: Dependencies) -> Revision {
-        Executor::revision(&self.0, caller, of)
+    fn data_state(&self, caller: &Caller) -> DataState {
+        self.0.data_state(caller)
     }
 
     fn metrics(&self) -> Metrics {
