@@ -10,10 +10,17 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{Equivalent, OptionsBuilder, Weighter};
+use quick_cache::{Equivalent, Options, OptionsBuilder, Weighter};
 
 /// Assumed bytes of an entry, by which the library sizes its record of evicted keys.
 const TYPICAL_ENTRY_BYTES: u64 = 4096;
+
+/// Part of a map of single entries that is reserved for those that were used again. The rest is a queue of new entries:
+/// one that is not used until it reaches the end is evicted.
+const REUSED_PART: f64 = 0.5;
+
+/// The same part of a map that is limited by bytes: most of its entries are large, and few of them are used again.
+const REUSED_PART_OF_BYTES: f64 = 0.97;
 
 /// A map with a limit. Clones share their entries.
 #[derive(Debug)]
@@ -23,11 +30,11 @@ pub(crate) struct BoundedMap<K, V> {
     entries: Arc<Entries<K, V>>,
 }
 
-type Entries<K, V> = Cache<K, V, Weigh<K, V>, RandomState>;
+type Entries<K, V> = Cache<K, V, EntryWeighter<K, V>, RandomState>;
 
 /// The weight of an entry.
 #[derive(Debug)]
-struct Weigh<K, V>(fn(&K, &V) -> usize);
+struct EntryWeighter<K, V>(fn(&K, &V) -> usize);
 
 impl<K, V> Clone for BoundedMap<K, V> {
     fn clone(&self) -> Self {
@@ -35,13 +42,13 @@ impl<K, V> Clone for BoundedMap<K, V> {
     }
 }
 
-impl<K, V> Clone for Weigh<K, V> {
+impl<K, V> Clone for EntryWeighter<K, V> {
     fn clone(&self) -> Self {
         Self(self.0)
     }
 }
 
-impl<K, V> Weighter<K, V> for Weigh<K, V> {
+impl<K, V> Weighter<K, V> for EntryWeighter<K, V> {
     fn weight(&self, key: &K, value: &V) -> u64 {
         // The library never evicts entries without weight.
         u64::try_from((self.0)(key, value)).unwrap_or(u64::MAX).max(1)
@@ -51,28 +58,26 @@ impl<K, V> Weighter<K, V> for Weigh<K, V> {
 impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
     /// Creates a map of at most `limit_bytes`. `weigh` returns the bytes of an entry.
     pub(crate) fn with_limit_bytes(limit_bytes: u64, weigh: fn(&K, &V) -> usize) -> Self {
-        Self::new(limit_bytes, limit_bytes / TYPICAL_ENTRY_BYTES, weigh)
+        Self::new(
+            options(limit_bytes, limit_bytes / TYPICAL_ENTRY_BYTES, REUSED_PART_OF_BYTES),
+            limit_bytes,
+            weigh,
+        )
     }
 
     /// Creates a map of at most `max` entries.
     pub(crate) fn with_max_entries(max: u64) -> Self {
-        Self::new(max, max, |_, _| 1)
+        Self::new(options_of_entries(max), max, |_, _| 1)
     }
 
-    fn new(limit: u64, typical_entries: u64, weigh: fn(&K, &V) -> usize) -> Self {
-        // One shard: each of several would have a part of the limit, and reject entries that are heavier than its part.
-        let options = OptionsBuilder::new()
-            .shards(1)
-            .weight_capacity(limit)
-            .estimated_items_capacity(usize::try_from(typical_entries).unwrap_or(usize::MAX))
-            .build();
-        let entries = match options {
-            Ok(options) => {
-                Cache::with_options(options, Weigh(weigh), RandomState::new(), DefaultLifecycle::default())
-            }
-            // Both capacities are set, so the options are complete.
-            Err(_) => Cache::with(0, limit, Weigh(weigh), RandomState::new(), DefaultLifecycle::default()),
-        };
+    /// Creates a map of the last `max` entries: the oldest is evicted, whether it was used or not.
+    pub(crate) fn with_last_entries(max: u64) -> Self {
+        Self::new(options(max, max, 0.0), max, |_, _| 1)
+    }
+
+    fn new(options: Options, limit: u64, weigh: fn(&K, &V) -> usize) -> Self {
+        let (weighter, lifecycle) = (EntryWeighter(weigh), DefaultLifecycle::default());
+        let entries = Cache::with_options(options, weighter, RandomState::new(), lifecycle);
         Self { limit, entries: Arc::new(entries) }
     }
 
@@ -91,7 +96,7 @@ impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
         value.unwrap_or_else(|never| match never {})
     }
 
-    /// Stores a value, unless it alone exceeds the limit. Others are evicted as necessary before this returns.
+    /// Stores a value, unless it alone exceeds 97 % of the limit. Others are evicted as necessary before this returns.
     pub(crate) fn insert(&self, key: K, value: V) {
         self.entries.insert(key, value);
     }
@@ -120,6 +125,25 @@ impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
     }
 }
 
+/// Returns the options of a map of at most `max` entries.
+pub(crate) fn options_of_entries(max: u64) -> Options {
+    // A single entry would be evicted by the insertion of the next one, and that one, too.
+    let max = if max == 0 { 0 } else { max.max(2) };
+    options(max, max, REUSED_PART)
+}
+
+#[expect(clippy::expect_used, reason = "only the capacities, which are set, are required")]
+fn options(limit: u64, typical_entries: u64, reused_part: f64) -> Options {
+    OptionsBuilder::new()
+        // One shard: each of several would have a part of the limit, and reject entries that are heavier than its part.
+        .shards(1)
+        .weight_capacity(limit)
+        .estimated_items_capacity(usize::try_from(typical_entries).unwrap_or(usize::MAX))
+        .hot_allocation(reused_part)
+        .build()
+        .expect("complete options")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,19 +162,48 @@ mod tests {
         assert!(kept(10_000, [1_000; 50]) <= 10_000);
         assert!(kept(10_000, (0..50).map(|number| number * 200)) <= 10_000);
         assert_eq!(kept(10_000, [9_700]), 9_700);
-        assert_eq!(kept(10_000, [10_001]), 0);
+        assert_eq!(kept(10_000, [9_701]), 0);
         assert_eq!(kept(0, [1; 50]), 0);
     }
 
     #[test]
     fn a_full_map_stores_new_entries_and_keeps_those_that_are_used() {
+        for max in [2, 3, 100] {
+            let map = BoundedMap::with_max_entries(max);
+            for number in 0..1_000 {
+                assert_eq!(map.get_or_insert_with(&number, || number), number);
+                assert_eq!(map.get(&number), Some(number), "{number} of {max}");
+                if max > 2 {
+                    assert_eq!(map.get(&0), Some(0), "{number} of {max}");
+                }
+            }
+            assert_eq!(map.weight(), max);
+        }
+    }
+
+    #[test]
+    fn an_entry_that_was_used_once_stays_for_half_of_the_limit() {
         let map = BoundedMap::with_max_entries(100);
         for number in 0..1_000 {
-            map.insert(number, ());
-            assert_eq!(map.get(&number), Some(()), "{number}");
-            assert_eq!(map.get(&0), Some(()), "{number}");
+            map.get_or_insert_with(&number, || ());
+            assert_eq!(map.get_or_insert_with(&(number.max(49) - 49), || ()), (), "{number}");
+            assert!(map.weight() <= 100);
         }
-        assert_eq!(map.weight(), 100);
+        for number in 951..1_000 {
+            assert!(map.get(&number).is_some(), "{number}");
+        }
+    }
+
+    #[test]
+    fn the_last_entries_stay_even_if_others_were_used() {
+        let map = BoundedMap::with_last_entries(100);
+        for number in 0..1_000 {
+            map.get_or_insert_with(&number, || ());
+            map.get(&0);
+            for recent in number.max(97) - 97..=number {
+                assert!(map.entries.peek(&recent).is_some(), "{recent} after {number}");
+            }
+        }
     }
 
     #[test]

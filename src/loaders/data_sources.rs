@@ -1,7 +1,7 @@
 //! Data sources shared by all operations: providers, account lists and single accounts, with their caches.
 //!
 //! [`DataSources`] is built in `app`; a reload copies it with other health rules, over the same caches. Loaders read
-//! through it, the response cache compares the revisions of its [`DataSources::state_of`] a tenant, and the metrics endpoint calls
+//! through it, the response cache compares the revisions of [`DataSources::state_of`], and the metrics endpoint calls
 //! [`DataSources::read_metrics`].
 
 use std::sync::Arc;
@@ -44,8 +44,10 @@ impl DataSources {
     pub fn state_of(&self, tenant: &Tenant) -> DataState {
         let TenantFingerprints { leadlex, composio } = tenant.fingerprints();
         DataState {
-            leadlex: leadlex.map(|leadlex| self.providers.upstream_cache.state_of(&leadlex)),
-            composio: composio.map(|composio| self.lists.upstream_cache.state_of(&composio)),
+            leadlex: leadlex
+                .map(|leadlex| Arc::clone(&self.providers.upstream_cache.state_of(&leadlex).data)),
+            composio: composio
+                .map(|composio| Arc::clone(&self.lists.upstream_cache.state_of(&composio).data)),
         }
     }
 

@@ -32,8 +32,7 @@ const HASH_PREFIX: &str = "sha256:";
 /// Overhead of an entry in bytes: three hashes, and the cache's own data.
 const BYTES_PER_ENTRY: usize = 320;
 
-/// Maximum number of untrusted documents that are remembered as logged. Beyond it, the least recently used are logged
-/// again.
+/// Maximum number of untrusted documents that are remembered as logged. Beyond it, some are logged again.
 const LOGGED_MAX: u64 = 10_000;
 
 /// The text of a request's document, and how it was found.

@@ -89,7 +89,7 @@ impl Limit {
 pub(super) struct RateLimiter {
     settings: RateLimitSettings,
     by_token: HashMap<Box<str>, RateLimits>,
-    /// The most recent `callers_max` callers: in mode `passthrough` a client can invent any number of them.
+    /// At most `callers_max` callers: in mode `passthrough` a client can invent any number of them.
     callers: BoundedMap<CallerKey, Arc<Mutex<Usage>>>,
     refusals: Arc<Refusals>,
 }

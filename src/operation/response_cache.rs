@@ -28,15 +28,16 @@ use crate::domain::view::View;
 use crate::loaders::cache::dependencies::{self, Dependencies};
 use crate::loaders::cache::freshness::ValueSource;
 use crate::loaders::cache::single_flight::SingleFlight;
-use crate::loaders::cache::upstream_cache::{DataState, Revision};
+use crate::loaders::cache::upstream_cache::{CredentialRevisions, DataState, Revision};
 use crate::telemetry::request_scope::in_current_request;
 use crate::telemetry::requests::ResponseSource;
 
 /// Root fields whose responses depend on the current time or on the caller's session.
 const NEVER_CACHED: [&str; 2] = ["upstreams", "viewer"];
 
-/// Approximate memory of an entry apart from its texts, in bytes.
-const ENTRY_BYTES: usize = 640;
+/// Approximate memory of an entry apart from its texts, in bytes. An entry can be the last that holds the numbers of its
+/// two credentials.
+const ENTRY_BYTES: usize = 640 + 2 * size_of::<CredentialRevisions>();
 
 /// Divisor of a body's size for its compressed forms.
 const COMPRESSED_PART: usize = 4;
@@ -89,8 +90,9 @@ struct CachedResponse {
     /// unchanged.
     valid_until: Option<Instant>,
     dependencies: Dependencies,
+    /// The numbers that change with the data.
     data_state: DataState,
-    /// Of the data at the time of the execution.
+    /// Revision of the data at the time of the execution.
     revision: Revision,
     /// Number of jumps of the clock so far. A jump changes the times in responses.
     jumps: ClockJumps,

@@ -4,12 +4,13 @@
 //! the fields of spans again for every line, and passes each piece of a line through three dynamic calls, which made
 //! the request log the most expensive part of a response from the cache.
 //!
-//! The request log also bypasses `tracing`, whose dispatch took half of its instructions: [`write_directly`].
+//! The request log also bypasses `tracing`, whose dispatch took half of its instructions: [`write_request_line`].
 
 use std::cell::Cell;
 use std::fmt;
 use std::io::Write;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -31,8 +32,15 @@ const BRIDGE_PREFIX: &str = "log.";
 /// Field with the target of a record of the `log` crate.
 const BRIDGE_TARGET: &str = "log.target";
 
+/// Target and level of the lines of the request log.
+pub(super) const REQUESTS_TARGET: &str = "switchboard::requests";
+pub(super) const REQUESTS_LEVEL: Level = Level::INFO;
+
 /// The log of this process, if its lines are JSON.
 static PROCESS_LOG: OnceLock<LogWriter> = OnceLock::new();
+
+/// Whether the level of the log allows lines of the request log.
+static HAS_REQUEST_LOG: AtomicBool = AtomicBool::new(false);
 
 /// Capacity that a thread keeps for its next line.
 const LINE_BYTES: usize = 4096;
@@ -71,17 +79,23 @@ where
     }
 }
 
-/// Makes a writer the log of this process, so that [`write_directly`] writes to it.
+/// Makes a writer the log of this process, so that [`write_request_line`] writes to it.
 pub(super) fn set_process_log(writer: LogWriter) {
     // The log is started once.
     let _ = PROCESS_LOG.set(writer);
 }
 
-/// Writes a line to the log of this process without an event of `tracing`. Returns whether there is a log of JSON lines;
-/// otherwise nothing is written.
-pub(super) fn write_directly(level: Level, target: &str, record: impl FnOnce(&mut Fields<'_>)) -> bool {
-    let Some(log) = PROCESS_LOG.get() else { return false };
-    write_line(&level, target, record, log.make_writer());
+/// Sets whether the level of the log allows lines of the request log.
+pub(super) fn set_has_request_log(has_request_log: bool) {
+    HAS_REQUEST_LOG.store(has_request_log, Ordering::Relaxed);
+}
+
+/// Writes a line of the request log to the log of this process without an event of `tracing`. Returns whether it was
+/// written: the process has a log, its lines are JSON, and its level allows the line.
+pub(super) fn write_request_line(record: impl FnOnce(&mut Fields<'_>)) -> bool {
+    let log = PROCESS_LOG.get().filter(|_| HAS_REQUEST_LOG.load(Ordering::Relaxed));
+    let Some(log) = log else { return false };
+    write_line(&REQUESTS_LEVEL, REQUESTS_TARGET, record, log.make_writer());
     true
 }
 
@@ -94,7 +108,7 @@ fn write_line(level: &Level, target: &str, record: impl FnOnce(&mut Fields<'_>),
     line.extend(b"\",\"level\":\"");
     line.extend(level.as_str().as_bytes());
     line.extend(b"\",\"fields\":{");
-    let mut fields = Fields { text: &mut line, is_first: true, is_bridged: false, log_target: None };
+    let mut fields = Fields { line: &mut line, is_first: true, is_bridged: false, log_target: None };
     record(&mut fields);
     let log_target = fields.log_target;
     line.extend(b"},\"target\":");
@@ -121,7 +135,7 @@ fn write_request(line: &mut Vec<u8>) {
 /// Writes the fields of a line as members of a JSON object. Writing to memory does not fail. The names come from the
 /// source code and need no escapes.
 pub(super) struct Fields<'w> {
-    text: &'w mut Vec<u8>,
+    line: &'w mut Vec<u8>,
     is_first: bool,
     /// Whether the line is a record of the `log` crate.
     is_bridged: bool,
@@ -153,12 +167,12 @@ impl Fields<'_> {
             return;
         }
         if !std::mem::replace(&mut self.is_first, false) {
-            self.text.push(b',');
+            self.line.push(b',');
         }
-        self.text.push(b'"');
-        self.text.extend_from_slice(name.as_bytes());
-        self.text.extend_from_slice(b"\":");
-        write_value(self.text);
+        self.line.push(b'"');
+        self.line.extend_from_slice(name.as_bytes());
+        self.line.extend_from_slice(b"\":");
+        write_value(self.line);
     }
 }
 

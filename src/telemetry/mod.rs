@@ -36,7 +36,7 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use self::json_lines::JsonLines;
+use self::json_lines::{JsonLines, REQUESTS_LEVEL, REQUESTS_TARGET};
 use self::request_scope::RequestScope;
 
 /// The crate whose level can be set; the targets of its modules begin with this name.
@@ -129,18 +129,25 @@ pub struct Level(Arc<RwLock<Targets>>);
 
 impl Level {
     fn new(settings: &LogSettings) -> Self {
-        Self(Arc::new(RwLock::new(settings.level.targets())))
+        Self(Arc::new(RwLock::new(targets_in_force(settings))))
     }
 
     /// Applies another level; the format does not change.
     pub fn set(&self, settings: &LogSettings) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = settings.level.targets();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = targets_in_force(settings);
         tracing::callsite::rebuild_interest_cache();
     }
 
     fn targets(&self) -> RwLockReadGuard<'_, Targets> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns the filter of the settings, and applies it to the request log, which bypasses the filter.
+fn targets_in_force(settings: &LogSettings) -> Targets {
+    let targets = settings.level.targets();
+    json_lines::set_has_request_log(targets.would_enable(REQUESTS_TARGET, &REQUESTS_LEVEL));
+    targets
 }
 
 impl<S: Subscriber> Layer<S> for Level {

@@ -1,10 +1,10 @@
 //! `switchboard serve` and its signals: SIGHUP reloads the configuration, SIGTERM drains and stops. Real processes and
 //! sockets; the tests wait for log lines, frames and responses.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -244,6 +244,61 @@ async fn a_token_is_valid_from_the_reload_that_adds_it_to_the_one_that_removes_i
         assert!(!logged.contains(&token.text) && !logged.contains(&token.sha256), "{logged}");
     }
     assert!(!logged.contains("_sandbox_"), "{logged}");
+}
+
+#[test]
+fn the_request_log_of_a_process_follows_its_level() {
+    let with_level = |level: &str| {
+        format!(
+            "{ON_ANY_PORT}[ops]\nlisten = \"127.0.0.1:0\"\n[log]\nformat = \"json\"\nlevel = \"{level}\"\n"
+        )
+    };
+    let file = ConfigFile::new(&with_level("info"));
+    let mut command = switchboard(&["serve", "--config", file.path()]);
+    // A log of JSON lines has the addresses, and standard output has none.
+    let mut process = Running(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut log = BufReader::new(process.0.stderr.take().unwrap());
+    let mut messages_until = |last: &str| {
+        let mut lines: Vec<Value> = Vec::new();
+        while !lines.last().is_some_and(|line| line["fields"]["message"] == last) {
+            let mut line = String::new();
+            assert!(log.read_line(&mut line).unwrap() > 0, "it ended without `{last}`: {lines:#?}");
+            lines.push(serde_json::from_str(&line).unwrap());
+        }
+        lines
+    };
+    let serving = messages_until("serving").pop().unwrap();
+    let address = serving["fields"]["graph"].as_str().unwrap();
+    let ask = || {
+        let mut connection = std::net::TcpStream::connect(address).unwrap();
+        let query = "query=query+Who%7Bviewer%7Bname%7D%7D";
+        let head = format!("GET /graphql?{query} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        connection.write_all(head.as_bytes()).unwrap();
+        let mut response = String::new();
+        connection.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    };
+    let reload = |level: &str| {
+        file.rewrite(&with_level(level));
+        let kill = format!("kill -HUP {}", process.0.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    };
+
+    ask();
+    let line = messages_until("request").pop().unwrap();
+    let fields = &line["fields"];
+    assert_eq!((&fields["operation"], &fields["outcome"]), (&json!("Who"), &json!("ok")), "{line}");
+    assert_eq!((&fields["route"], &fields["status"]), (&json!("graphql"), &json!(200)), "{line}");
+    assert_eq!((&line["level"], &line["target"]), (&json!("INFO"), &json!("switchboard::requests")));
+    assert_eq!((&line["span"]["method"], line["span"]["id"].is_string()), (&json!("GET"), true), "{line}");
+
+    reload("info,switchboard::requests=off");
+    messages_until("configuration reloaded");
+    ask();
+    reload("info");
+    assert_eq!(messages_until("configuration reloaded").len(), 1, "no line of the request");
+    ask();
+    assert_eq!(messages_until("request").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use crate::http::error::HttpError;
 /// Maximum difference of a delivery's timestamp from now (Standard Webhooks; Composio's clients use the same).
 const TOLERANCE: Duration = Duration::from_secs(300);
 
-/// Maximum number of remembered delivery ids.
+/// Number of remembered delivery ids: the last ones.
 const IDS_MAX: u64 = 100_000;
 
 /// The secrets whose deliveries are accepted, and the ids of recent deliveries.
@@ -29,7 +29,7 @@ impl Webhooks {
     /// rotation.
     #[must_use]
     pub fn new(secrets: Vec<(SecretString, Tenant)>, clock: Clock) -> Self {
-        Self { secrets, clock, seen_ids: BoundedMap::with_max_entries(IDS_MAX) }
+        Self { secrets, clock, seen_ids: BoundedMap::with_last_entries(IDS_MAX) }
     }
 
     /// Takes over the delivery ids that another instance has seen.

@@ -22,6 +22,7 @@ use super::dependencies::{Dependencies, GROUPS, group};
 use super::key::CacheKey;
 use super::metrics::ReadCounts;
 use super::shared::partition::{SharedCache, SharedPartition};
+use crate::domain::bounded_map::options_of_entries;
 use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::Fingerprint;
@@ -29,7 +30,7 @@ use crate::domain::upstream_name::{Upstream, UpstreamName};
 use crate::loaders::settings::CacheSettings;
 
 /// Maximum number of credentials with state. If a state is evicted, the entries of its credential become unusable.
-const CREDENTIALS_MAX: usize = 10_000;
+const CREDENTIALS_MAX: u64 = 10_000;
 
 type States<U> =
     quick_cache::sync::Cache<Fingerprint<U>, Arc<CredentialState>, UnitWeighter, RandomState, RetireEvicted>;
@@ -42,7 +43,7 @@ impl<U> Lifecycle<Fingerprint<U>, Arc<CredentialState>> for RetireEvicted {
     type RequestState = ();
 
     fn on_evict(&self, (): &mut (), _: Fingerprint<U>, state: Arc<CredentialState>) {
-        state.retire();
+        state.data.retire();
     }
 }
 
@@ -67,11 +68,7 @@ pub(crate) type ExpiryHook<U> = Box<dyn Fn(&Fingerprint<U>) + Send + Sync>;
 
 /// Cache state of one credential.
 pub(crate) struct CredentialState {
-    epoch: AtomicU64,
-    /// Revision of all data of the credential, changed by expiry and withdrawal.
-    revision: AtomicU64,
-    /// Revisions of the groups of keys.
-    group_revisions: [AtomicU64; GROUPS],
+    pub(crate) data: Arc<CredentialRevisions>,
     /// First epoch whose entries may be served. Entries of earlier epochs are withdrawn.
     first_served_epoch: AtomicU64,
     /// Time of the last expiry by this replica. A value that was fetched earlier, on any replica, is outdated.
@@ -100,18 +97,30 @@ pub struct CacheStatistics {
     pub stale_served: u64,
 }
 
-/// The states of a caller's two credentials. They are found once; each [`DataState::revision`] then reads their numbers.
+/// The numbers that change with the data of a credential. Cached responses hold them.
+pub(crate) struct CredentialRevisions {
+    epoch: AtomicU64,
+    /// Revision of all data of the credential, changed by expiry and withdrawal; [`RETIRED`] after an eviction.
+    all: AtomicU64,
+    /// Revisions of the groups of keys.
+    groups: [AtomicU64; GROUPS],
+}
+
+/// The revision of a credential whose state was evicted. Its numbers do not change any more, so no response is valid.
+const RETIRED: u64 = u64::MAX;
+
+/// The numbers that change with a caller's data. They are found once; each [`DataState::revision`] then reads them.
 #[derive(Clone, Default)]
 pub struct DataState {
-    pub(crate) leadlex: Option<Arc<CredentialState>>,
-    pub(crate) composio: Option<Arc<CredentialState>>,
+    pub(crate) leadlex: Option<Arc<CredentialRevisions>>,
+    pub(crate) composio: Option<Arc<CredentialRevisions>>,
 }
 
 impl DataState {
     /// Returns the current revision of the data in some groups of keys.
     pub(crate) fn revision(&self, dependencies: Dependencies) -> Revision {
-        let current = |state: &Option<Arc<CredentialState>>, groups| {
-            state.as_ref().map_or((0, 0), |state| state.revision(groups))
+        let current = |numbers: &Option<Arc<CredentialRevisions>>, groups| {
+            numbers.as_ref().map_or((0, 0), |numbers| numbers.newest(groups))
         };
         let (leadlex, leadlex_epoch) = current(&self.leadlex, dependencies.leadlex);
         let (composio, composio_epoch) = current(&self.composio, dependencies.composio);
@@ -119,21 +128,21 @@ impl DataState {
     }
 }
 
-impl CredentialState {
-    /// Returns the revision of some groups of keys: the newest one, because revisions only grow. Also returns the epoch.
-    pub(crate) fn revision(&self, groups: u64) -> (u64, u64) {
-        let mut newest = self.revision.load(Ordering::Acquire);
+impl CredentialRevisions {
+    /// Returns the newest revision of some groups of keys, and the epoch.
+    pub(crate) fn newest(&self, groups: u64) -> (u64, u64) {
+        let mut newest = self.all.load(Ordering::Acquire);
         let mut remaining = groups;
-        while let Some(revision) = self.group_revisions.get(remaining.trailing_zeros() as usize) {
+        while let Some(revision) = self.groups.get(remaining.trailing_zeros() as usize) {
             newest = newest.max(revision.load(Ordering::Acquire));
             remaining &= remaining - 1;
         }
         (newest, self.epoch.load(Ordering::Acquire))
     }
 
-    /// Invalidates all responses that depend on this state, because it was evicted and will not change any more.
+    /// Invalidates all responses that hold these numbers.
     fn retire(&self) {
-        self.revision.store(u64::MAX, Ordering::Release);
+        self.all.store(RETIRED, Ordering::Release);
     }
 }
 
@@ -150,7 +159,9 @@ pub struct Revision {
 impl Revision {
     /// Whether the data of this revision has not changed since `earlier`, which is a revision of all data.
     pub(crate) fn is_unchanged_since(&self, earlier: &Self) -> bool {
-        self.leadlex <= earlier.leadlex && self.composio <= earlier.composio && self.epochs == earlier.epochs
+        let is_retired = self.leadlex == RETIRED || self.composio == RETIRED;
+        let is_newer = self.leadlex > earlier.leadlex || self.composio > earlier.composio;
+        !is_retired && !is_newer && self.epochs == earlier.epochs
     }
 }
 
@@ -161,13 +172,8 @@ impl<U: Upstream> UpstreamCache<U> {
         shared: Option<SharedCache<U>>,
         on_expiry: ExpiryHook<U>,
     ) -> Self {
-        let by_credential = States::with(
-            CREDENTIALS_MAX,
-            u64::try_from(CREDENTIALS_MAX).unwrap_or(u64::MAX),
-            UnitWeighter,
-            RandomState::new(),
-            RetireEvicted,
-        );
+        let options = options_of_entries(CREDENTIALS_MAX);
+        let by_credential = States::with_options(options, UnitWeighter, RandomState::new(), RetireEvicted);
         let (reads, next_number) = (ReadCounts::default(), AtomicU64::new(1));
         Self { settings, clock, reads, by_credential, shared, on_expiry, next_number }
     }
@@ -187,8 +193,8 @@ impl<U: Upstream> UpstreamCache<U> {
     pub(crate) fn expire_here(&self, credential: &Fingerprint<U>, cause: ChangeCause) {
         (self.on_expiry)(credential);
         let credential_state = self.state_of(credential);
-        credential_state.epoch.store(self.next_number(), Ordering::Release);
-        credential_state.revision.fetch_max(self.next_number(), Ordering::AcqRel);
+        credential_state.data.epoch.store(self.next_number(), Ordering::Release);
+        credential_state.data.all.fetch_max(self.next_number(), Ordering::AcqRel);
         credential_state.expiries.send_replace(cause);
     }
 
@@ -236,8 +242,8 @@ impl<U: Upstream> UpstreamCache<U> {
         let credential_state = self.state_of(credential);
         let epoch = self.next_number();
         credential_state.first_served_epoch.store(epoch, Ordering::Release);
-        credential_state.epoch.store(epoch, Ordering::Release);
-        credential_state.revision.fetch_max(self.next_number(), Ordering::AcqRel);
+        credential_state.data.epoch.store(epoch, Ordering::Release);
+        credential_state.data.all.fetch_max(self.next_number(), Ordering::AcqRel);
     }
 
     /// Records a successful read: the upstream accepts the key of the credential.
@@ -270,13 +276,13 @@ impl<U: Upstream> UpstreamCache<U> {
     }
 
     pub(crate) fn epoch(&self, credential: &Fingerprint<U>) -> u64 {
-        self.state_of(credential).epoch.load(Ordering::Acquire)
+        self.state_of(credential).data.epoch.load(Ordering::Acquire)
     }
 
     /// Advances the revision of a key's group, because its entry has changed.
     pub(crate) fn advance_revision<K: CacheKey<Upstream = U>>(&self, key: &K) {
         let state = self.state_of(&key.credential());
-        if let Some(revision) = state.group_revisions.get(group(key)) {
+        if let Some(revision) = state.data.groups.get(group(key)) {
             revision.fetch_max(self.next_number(), Ordering::AcqRel);
         }
     }
@@ -285,10 +291,12 @@ impl<U: Upstream> UpstreamCache<U> {
         let created = self.by_credential.get_or_insert_with(credential, || {
             let epoch = self.next_number();
             Ok::<_, Infallible>(Arc::new(CredentialState {
-                epoch: epoch.into(),
+                data: Arc::new(CredentialRevisions {
+                    epoch: epoch.into(),
+                    all: self.next_number().into(),
+                    groups: [const { AtomicU64::new(0) }; GROUPS],
+                }),
                 first_served_epoch: epoch.into(),
-                revision: self.next_number().into(),
-                group_revisions: [const { AtomicU64::new(0) }; GROUPS],
                 min_fetch_time: Mutex::default(),
                 is_rejection_sent: AtomicBool::new(false),
                 shared: self.shared.as_ref().map(|shared| Arc::new(shared.partition(credential))),

@@ -3,14 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::Level;
-
-use super::super::json_lines::{self, Fields};
+use super::super::json_lines::{self, Fields, REQUESTS_LEVEL, REQUESTS_TARGET};
 use super::labels::{Outcome, ResponseSource, Route, Transport};
 use super::operation_counts::CountedOperation;
-
-/// Target of the lines.
-pub(super) const TARGET: &str = "switchboard::requests";
 
 /// Name of a caller in the log: its token's name or a hash of its subject.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +64,10 @@ impl RequestRecord {
 
 /// Writes the log line.
 pub(super) fn write(record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
-    if !tracing::enabled!(target: TARGET, Level::INFO)
-        || json_lines::write_directly(Level::INFO, TARGET, |fields| {
-            add_fields(record, route, status, took, fields)
-        })
-    {
-        return;
+    let is_written = json_lines::write_request_line(|fields| add_fields(record, route, status, took, fields));
+    if !is_written {
+        log_event(record, route, status, took);
     }
-    log_event(record, route, status, took);
 }
 
 /// Adds the fields of [`log_event`], in the same order.
@@ -108,8 +99,9 @@ fn add_fields(
 /// Logs the line as an event of `tracing`, for text logs and for programs that have a subscriber of their own.
 fn log_event(record: &RequestRecord, route: Route, status: Option<u16>, took: Duration) {
     let operation = record.operation.as_deref();
-    tracing::info!(
-        target: TARGET,
+    tracing::event!(
+        target: REQUESTS_TARGET,
+        REQUESTS_LEVEL,
         route = route.word(),
         transport = record.transport.word(),
         operation = operation.and_then(CountedOperation::safe_name),
@@ -171,7 +163,7 @@ mod tests {
             tracing::subscriber::with_default(subscriber, || {
                 log_event(&record, Route::Graphql, status, took);
             });
-            let direct = json_lines::tests::line(Level::INFO, TARGET, |fields| {
+            let direct = json_lines::tests::line(REQUESTS_LEVEL, REQUESTS_TARGET, |fields| {
                 add_fields(&record, Route::Graphql, status, took, fields);
             });
             assert_eq!(fields_and_target(&direct), fields_and_target(&written.text()));

@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 use super::labels::Transport;
 use super::operation_counts::CountedOperation;
-use super::record::{TARGET, milliseconds};
+use super::record::milliseconds;
+use crate::telemetry::json_lines::REQUESTS_TARGET;
 use crate::telemetry::metrics::declared;
 use crate::telemetry::metrics::readings::Readings;
 
@@ -81,7 +82,7 @@ impl Drop for OpenSubscription {
             stream.open.fetch_sub(1, Ordering::Relaxed);
         }
         tracing::info!(
-            target: TARGET,
+            target: REQUESTS_TARGET,
             transport = self.transport.word(),
             operation = self.operation.safe_name(),
             operation_type = self.operation.kind(),

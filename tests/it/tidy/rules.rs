@@ -34,7 +34,7 @@ enum Allowed {
 }
 
 /// The crates that only some layers may use, and the alternative for the others.
-const CRATES: [(&str, Allowed, &str); 17] = [
+const CRATES: [(&str, Allowed, &str); 18] = [
     ("reqwest", Allowed::OnlyIn(&["upstream"]), "send through `upstream::transport`"),
     ("opentelemetry", Allowed::OnlyIn(&["telemetry"]), SPAN_ATTRIBUTES),
     ("opentelemetry_sdk", Allowed::OnlyIn(&["telemetry"]), SPAN_ATTRIBUTES),
@@ -47,6 +47,7 @@ const CRATES: [(&str, Allowed, &str); 17] = [
     ),
     ("jsonwebtoken", Allowed::OnlyIn(&["http"]), "the edge authenticates: take a `domain::caller::Caller`"),
     ("moka", Allowed::NotIn(&["graphql", "domain"]), "cache values in `loaders::cache`"),
+    ("quick_cache", Allowed::OnlyIn(&["domain", "loaders"]), "use `domain::bounded_map`"),
     ("redis", Allowed::NotIn(&["graphql", "domain"]), "cache values in `loaders::cache`"),
     (
         "anyhow",

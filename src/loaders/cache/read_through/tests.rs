@@ -9,8 +9,10 @@ use crate::domain::change::ChangeCause;
 use crate::domain::clock::Clock;
 use crate::domain::credential::{Credential, Fingerprint};
 use crate::domain::upstream_name::{Composio, UpstreamName};
+use crate::loaders::cache::dependencies::Dependencies;
 use crate::loaders::cache::freshness::FreshnessState::{self, Fresh, Stale, StaleOnError};
 use crate::loaders::cache::key::Weigh;
+use crate::loaders::cache::upstream_cache::DataState;
 use crate::loaders::settings::CacheSettings;
 use crate::upstream::error::UpstreamFailure;
 
@@ -256,7 +258,7 @@ async fn a_hot_entry_is_refreshed_before_it_expires() {
 async fn an_invalidated_entry_is_fetched_first_and_served_stale_if_that_fails() {
     let test_cache = TestCache::new();
     test_cache.get().await;
-    let revision = || test_cache.upstream_cache.state_of(&name(1).credential()).revision(u64::MAX);
+    let revision = || test_cache.upstream_cache.state_of(&name(1).credential()).data.newest(u64::MAX);
     let before = revision();
     test_cache.upstream_cache.expire(&name(1).credential(), ChangeCause::Refresh);
     assert_ne!(revision(), before);
@@ -266,6 +268,30 @@ async fn an_invalidated_entry_is_fetched_first_and_served_stale_if_that_fails() 
     test_cache.fails_with(None);
     assert_eq!(test_cache.get().await.1, Fresh);
     assert_eq!(test_cache.calls().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_response_is_valid_after_the_state_of_its_credential_is_evicted() {
+    let upstream_cache = TestCache::new().upstream_cache;
+    let credential =
+        |number: u32| Credential::<Composio>::new(&format!("ak_{number}")).unwrap().fingerprint();
+    let reach_limit = |from: u32| {
+        for number in from..from + 10_000 {
+            upstream_cache.state_of(&credential(number));
+        }
+    };
+    reach_limit(1);
+    let composio = Some(Arc::clone(&upstream_cache.state_of(&credential(0)).data));
+    let data = DataState { composio, leadlex: None };
+    let before = data.revision(Dependencies::ALL);
+    assert!(before.is_unchanged_since(&before));
+    reach_limit(10_001);
+    let after = data.revision(Dependencies::ALL);
+    assert_ne!(after, before, "a response that was stored before the eviction");
+    assert!(!after.is_unchanged_since(&before), "an execution that began before it");
+    assert!(!after.is_unchanged_since(&after), "an execution that began after it, with the evicted state");
+    upstream_cache.expire(&credential(0), ChangeCause::Refresh);
+    assert_eq!(data.revision(Dependencies::ALL), after);
 }
 
 #[tokio::test(start_paused = true)]
