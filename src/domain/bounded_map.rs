@@ -89,8 +89,8 @@ impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
         self.entries.get(key)
     }
 
-    /// Returns the value of a key, which is created if there is none. Concurrent calls with the same key share the value
-    /// of one of them.
+    /// Returns the value of a key; creates it if the key is new. Concurrent calls with the same key share the value of one
+    /// of them.
     pub(crate) fn get_or_insert_with(&self, key: &K, create: impl FnOnce() -> V) -> V {
         let value = self.entries.get_or_insert_with(key, || Ok::<_, Infallible>(create()));
         value.unwrap_or_else(|never| match never {})
