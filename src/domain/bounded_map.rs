@@ -15,8 +15,8 @@ use quick_cache::{Equivalent, Options, OptionsBuilder, Weighter};
 /// Assumed bytes of an entry, by which the library sizes its record of evicted keys.
 const TYPICAL_ENTRY_BYTES: u64 = 4096;
 
-/// Part of a map of single entries that is reserved for those that were used again. The rest is a queue of new entries:
-/// one that is not used until it reaches the end is evicted.
+/// Part of a map of single entries for those that were used again; at first, the oldest ones fill it. The rest is a queue
+/// of new entries: one that is not used until it reaches the end is evicted.
 const REUSED_PART: f64 = 0.5;
 
 /// The same part of a map that is limited by bytes: most of its entries are large, and few of them are used again.
@@ -127,7 +127,7 @@ impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
 
 /// Returns the options of a map of at most `max` entries.
 pub(crate) fn options_of_entries(max: u64) -> Options {
-    // A single entry would be evicted by the insertion of the next one, and that one, too.
+    // With room for one entry only, each further entry would be evicted at once.
     let max = if max == 0 { 0 } else { max.max(2) };
     options(max, max, REUSED_PART)
 }
