@@ -15,8 +15,8 @@ use quick_cache::{Equivalent, Options, OptionsBuilder, Weighter};
 /// Assumed bytes of an entry, by which the library sizes its record of evicted keys.
 const TYPICAL_ENTRY_BYTES: u64 = 4096;
 
-/// Part of a map of single entries for those that were used again; at first, the oldest ones fill it. The rest is a queue
-/// of new entries: one that is not used until it reaches the end is evicted.
+/// Part of a map of single entries for those that were used again; at first, the oldest ones fill it. The rest is a
+/// queue of new entries: one that is not used until it reaches the end is evicted.
 const REUSED_PART: f64 = 0.5;
 
 /// The same part of a map that is limited by bytes: most of its entries are large, and few of them are used again.
@@ -89,8 +89,8 @@ impl<K: Hash + Eq + Clone, V: Clone> BoundedMap<K, V> {
         self.entries.get(key)
     }
 
-    /// Returns the value of a key; creates it if the key is new. Concurrent calls with the same key share the value of one
-    /// of them.
+    /// Returns the value of a key; creates it if the key is new. Concurrent calls with the same key share the value of
+    /// one of them.
     pub(crate) fn get_or_insert_with(&self, key: &K, create: impl FnOnce() -> V) -> V {
         let value = self.entries.get_or_insert_with(key, || Ok::<_, Infallible>(create()));
         value.unwrap_or_else(|never| match never {})
