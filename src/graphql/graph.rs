@@ -119,7 +119,7 @@ impl Graph {
 
 impl Executor for Graph {
     fn sdl(&self) -> String {
-        schema::full_sdl()
+        schema::printed(&self.schema)
     }
 
     fn published_sdl(&self) -> String {

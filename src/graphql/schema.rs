@@ -50,7 +50,8 @@ pub(crate) fn full_sdl() -> String {
     printed(&schema())
 }
 
-fn printed<Q: ObjectType + 'static>(schema: &Schema<Q, Mutation, Subscription>) -> String {
+/// Returns a schema's definitions in GraphQL's schema definition language.
+pub(super) fn printed<Q: ObjectType + 'static>(schema: &Schema<Q, Mutation, Subscription>) -> String {
     let options = SDLExportOptions::new().prefer_single_line_descriptions().use_space_ident().indent_width(2);
     let sdl = schema.sdl_with_options(options);
     // `@include` and `@skip` are built in, so the schema does not define them.

@@ -5,7 +5,7 @@
 //! parser is used too, because its executor needs its own syntax tree. Both trees are cached, so a known text costs one
 //! lookup.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use apollo_compiler::diagnostic::{Diagnostic, ToCliReport};
 use apollo_compiler::executable::Operation;
@@ -54,8 +54,9 @@ pub(crate) type ValidationResult = Result<Arc<Document>, Arc<[GraphqlError]>>;
 pub(crate) struct Documents {
     /// The schema that documents are validated against.
     pub(crate) schema: Arc<Valid<Schema>>,
-    /// The schema that introspection shows.
-    pub(crate) introspection: Arc<Introspection>,
+    /// The schema that introspection shows. It is read at the first introspection, because reading it is a third of the
+    /// work of the process's start.
+    introspection: OnceLock<Result<Introspection, String>>,
     limits: LimitSettings,
     pub(crate) results: BoundedMap<Arc<str>, ValidationResult>,
 }
@@ -66,16 +67,9 @@ pub(crate) struct Documents {
 pub struct InvalidSchema(String);
 
 impl Documents {
-    /// Creates a validator for the schema that `sdl` defines. Introspection shows the schema that `published_sdl`
-    /// defines. The cache takes at most `limit_bytes`.
-    pub(crate) fn new(
-        sdl: &str,
-        published_sdl: &str,
-        limit_bytes: u64,
-        limits: LimitSettings,
-    ) -> Result<Self, InvalidSchema> {
+    /// Creates a validator for the schema that `sdl` defines. The cache takes at most `limit_bytes`.
+    pub(crate) fn new(sdl: &str, limit_bytes: u64, limits: LimitSettings) -> Result<Self, InvalidSchema> {
         let schema = Arc::new(introspection::schema(sdl).map_err(InvalidSchema)?);
-        let introspection = Arc::new(Introspection::new(published_sdl).map_err(InvalidSchema)?);
         let results =
             BoundedMap::with_limit_bytes(limit_bytes, |text: &Arc<str>, result: &ValidationResult| {
                 let bytes = match result {
@@ -84,7 +78,16 @@ impl Documents {
                 };
                 bytes.saturating_add(BYTES_PER_RESULT)
             });
-        Ok(Self { schema, introspection, limits, results })
+        Ok(Self { schema, introspection: OnceLock::new(), limits, results })
+    }
+
+    /// Returns the introspection of the schema that `published_sdl` returns; an error if that is not valid.
+    pub(crate) fn introspection(
+        &self,
+        published_sdl: impl FnOnce() -> String,
+    ) -> Result<&Introspection, &str> {
+        let introspection = self.introspection.get_or_init(|| Introspection::new(&published_sdl()));
+        introspection.as_ref().map_err(String::as_str)
     }
 
     /// Validates a document, or returns the cached result for its text.

@@ -6,6 +6,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use async_graphql::{Response, ServerError};
 use futures_util::future::{BoxFuture, Either, FutureExt as _, Ready, ready};
 use tokio::time::Instant;
 
@@ -73,8 +74,7 @@ impl OperationEngine {
         connections: ConnectionSettings,
         lists: ListSettings,
     ) -> Result<Self, InvalidSchema> {
-        let (sdl, published_sdl) = (executor.sdl(), executor.published_sdl());
-        let documents = Documents::new(&sdl, &published_sdl, shares.documents, limits.clone())?;
+        let documents = Documents::new(&executor.sdl(), shares.documents, limits.clone())?;
         let cost_model = CostModel::new(&documents.schema, connections, lists);
         let preparer = Preparer {
             documents: Arc::new(documents),
@@ -362,8 +362,13 @@ impl OperationEngine {
                 // The executor does not resolve introspection fields; the published schema does.
                 if let Some((resolved, variables)) = introspected {
                     let (document, operation) = (&resolved.document.validated, &resolved.operation);
-                    let introspection = &self.preparer.documents.introspection;
-                    introspection.fill(document, operation, &variables, &mut executed.data);
+                    match self.preparer.documents.introspection(|| self.executor.published_sdl()) {
+                        Ok(shown) => shown.fill(document, operation, &variables, &mut executed.data),
+                        // A bug in Switchboard, so the message is logged and the client does not see it.
+                        Err(invalid) => {
+                            executed = Response::from_errors(vec![ServerError::new(invalid, None)]);
+                        }
+                    }
                 }
                 let extensions = ResponseExtensions::of(&stats, &view, cost);
                 OperationResponse::executed(&executed.data, executed.errors, on_error, extensions)

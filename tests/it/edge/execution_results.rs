@@ -3,8 +3,8 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::faulty_schema::LEAK;
-use super::{query, query_with};
+use super::faulty_schema::{FaultySchema, LEAK};
+use super::{default_callers, edge_with_schema, post, query, query_with, send};
 
 #[tokio::test]
 async fn data_is_returned_with_cache_headers() {
@@ -78,6 +78,16 @@ async fn unexpected_errors_are_masked() {
     assert_eq!((response.status, response.code().as_str()), (StatusCode::OK, "INTERNAL"));
     assert_eq!(response.json()["data"], json!(null));
     assert!(!response.text.contains(LEAK), "{}", response.text);
+}
+
+#[tokio::test]
+async fn an_invalid_published_schema_is_an_internal_error_of_introspection() {
+    let edge = edge_with_schema(default_callers(), FaultySchema::with_invalid_published_sdl());
+    let ask = |document| send(edge.clone(), post(json!({ "query": document }).to_string()));
+    let response = ask("{ hello __schema { queryType { name } } }").await;
+    assert_eq!((response.status, response.code().as_str()), (StatusCode::OK, "INTERNAL"));
+    assert!(response.json()["data"].is_null() && !response.text.contains(LEAK), "{}", response.text);
+    assert_eq!(ask("{ hello }").await.json()["data"]["hello"], "hello");
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ pub(super) const LEAK: &str = "text that must not leak";
 
 pub(super) struct FaultySchema {
     schema: Schema<Query, Mutation, EmptySubscription>,
+    has_invalid_published_sdl: bool,
 }
 
 /// A test's control over a blocked schema.
@@ -57,7 +58,12 @@ impl FaultySchema {
         let closed = || Arc::new(Semaphore::new(0));
         let gate = ExecutionGate { counter: Arc::default(), waiting: closed(), open: closed() };
         let schema = Schema::build(Query, Mutation, EmptySubscription).data(gate.clone());
-        (Self { schema: schema.validation_mode(ValidationMode::Fast).finish() }, gate)
+        let schema = schema.validation_mode(ValidationMode::Fast).finish();
+        (Self { schema, has_invalid_published_sdl: false }, gate)
+    }
+
+    pub(super) fn with_invalid_published_sdl() -> Self {
+        Self { has_invalid_published_sdl: true, ..Self::new() }
     }
 }
 
@@ -69,6 +75,10 @@ fn count_call(context: &Context<'_>) -> u32 {
 impl Executor for FaultySchema {
     fn sdl(&self) -> String {
         self.schema.sdl_with_options(SDLExportOptions::new().include_specified_by())
+    }
+
+    fn published_sdl(&self) -> String {
+        if self.has_invalid_published_sdl { format!("type Query {{ {LEAK} }}") } else { self.sdl() }
     }
 
     fn execute(&self, request: Request, caller: Caller, _: Arc<OperationStats>) -> BoxFuture<'_, Response> {
