@@ -28,8 +28,8 @@ const WINDOW: &str = "x-ratelimit-window-size";
 /// Returns the time to wait after a 429: from `Retry-After`, otherwise from the reset. Returns `None` if the headers
 /// have no plausible value.
 #[must_use]
-pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
-    if let Some(wait) = retry_after(headers, local_now) {
+pub fn wait(headers: &HeaderMap, upstream_now: Timestamp) -> Option<Duration> {
+    if let Some(wait) = retry_after(headers, upstream_now) {
         return Some(wait);
     }
     // The headers describe the daily limit. If calls remain in it, the 429 came from the limit per minute, for which
@@ -37,13 +37,11 @@ pub fn wait(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
     if remaining(headers).is_some_and(|left| left > 0) {
         return None;
     }
-    let upstream_now = upstream_now(headers, local_now);
     at_least_a_second(resets_at(headers, upstream_now)?.duration_since(upstream_now))
 }
 
 /// Returns the wait that `Retry-After` states.
-pub(super) fn retry_after(headers: &HeaderMap, local_now: Timestamp) -> Option<Duration> {
-    let upstream_now = upstream_now(headers, local_now);
+pub(super) fn retry_after(headers: &HeaderMap, upstream_now: Timestamp) -> Option<Duration> {
     first(headers, &[RETRY_AFTER], |text| read_wait(text, upstream_now))
 }
 
@@ -77,14 +75,14 @@ pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
 }
 
 /// Returns the upstream's own time if it is plausible, or else the local time.
-pub(super) fn upstream_now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
+#[must_use]
+pub fn upstream_now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
     let is_plausible = |date: &Timestamp| date.duration_since(local_now).abs() <= SKEW_MAX;
     date(headers).filter(is_plausible).unwrap_or(local_now)
 }
 
 /// Returns the names of the headers with a value that is not understood.
-pub fn unreadable(headers: &HeaderMap, local_now: Timestamp) -> impl Iterator<Item = &'static str> + '_ {
-    let upstream_now = upstream_now(headers, local_now);
+pub fn unreadable(headers: &HeaderMap, upstream_now: Timestamp) -> impl Iterator<Item = &'static str> + '_ {
     let is_understood = move |name: &str, text: &str| match name {
         DATE => timestamp(text).is_some(),
         RETRY_AFTER => read_wait(text, upstream_now).is_some(),
@@ -185,8 +183,14 @@ fn timestamp(text: &str) -> Option<Timestamp> {
         let civil = jiff::civil::DateTime::strptime(format, text).ok()?;
         Some(civil.to_zoned_datetime(jiff::tz::TimeZone::UTC).ok()?.timestamp())
     };
+    let rfc_3339 = || text.parse().ok();
     let fixed = || Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp());
-    let parsed = text.parse().ok().or_else(fixed);
+    // HTTP dates begin with the name of a day. The likely form is tried first, because an error costs more than a success.
+    let parsed = if text.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        fixed().or_else(rfc_3339)
+    } else {
+        rfc_3339().or_else(fixed)
+    };
     parsed.or_else(|| obsolete(RFC_850_DATE)).or_else(|| obsolete(ASCTIME_DATE))
 }
 
@@ -207,7 +211,8 @@ mod tests {
     }
 
     fn wait_s(pairs: &[(&'static str, &str)]) -> Option<f64> {
-        wait(&headers(pairs), NOW.parse().unwrap()).map(|wait| wait.as_secs_f64())
+        let headers = headers(pairs);
+        wait(&headers, upstream_now(&headers, NOW.parse().unwrap())).map(|wait| wait.as_secs_f64())
     }
 
     #[test]

@@ -425,7 +425,8 @@ impl Transport {
         let request_id = request_id(headers).or(parsed.request_id);
         let mut error = self.error(failure);
         error.status = Some(status.as_u16());
-        error.retry_after = rate_limit::wait(headers, self.clock.now()).filter(|_| failure.is_retryable());
+        let upstream_now = rate_limit::upstream_now(headers, self.clock.now());
+        error.retry_after = rate_limit::wait(headers, upstream_now).filter(|_| failure.is_retryable());
         error.request_id = request_id.map(Into::into);
         error.slug = parsed.slug.map(Into::into);
         error

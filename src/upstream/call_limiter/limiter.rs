@@ -237,8 +237,9 @@ impl CallPermit {
     ) -> Option<Duration> {
         self.has_response = true;
         let (now, wall) = (self.limiter.clock.instant_now(), self.limiter.clock.now());
-        let quota_headers = QuotaHeaders::read(headers, wall);
-        self.limiter.counters.add_unreadable_headers(rate_limit::unreadable(headers, wall));
+        let upstream_now = rate_limit::upstream_now(headers, wall);
+        let quota_headers = QuotaHeaders::read(headers, upstream_now);
+        self.limiter.counters.add_unreadable_headers(rate_limit::unreadable(headers, upstream_now));
         let is_refused = status == StatusCode::TOO_MANY_REQUESTS;
         let jitter = is_refused.then(fastrand::f64);
         let response = PendingResponse { call: self.call, at: now, headers: quota_headers, jitter };

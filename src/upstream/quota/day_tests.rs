@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::super::rate_limit::upstream_now;
 use super::{Call, CallDecision, Purpose, Quota, QuotaHeaders, QuotaSettings};
 
 /// Milliseconds since the first midnight UTC.
@@ -164,7 +165,11 @@ impl Day {
                 }
                 ((at, _), CallEvent::Returns(call, key, read, headers)) => {
                     let now = self.instant(at);
-                    self.quota.on_response(&call, now, &QuotaHeaders::read(&headers, wall(at)));
+                    self.quota.on_response(
+                        &call,
+                        now,
+                        &QuotaHeaders::read(&headers, upstream_now(&headers, wall(at))),
+                    );
                     let ttl = Duration::from_millis(TTL);
                     let fresh = self.quota.fresh_for(now, ttl, self.entries.len());
                     let fresh_until = at + u64::try_from(fresh.as_millis()).unwrap();

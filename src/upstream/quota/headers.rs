@@ -39,15 +39,14 @@ pub(in crate::upstream) enum WindowEnd {
 }
 
 impl QuotaHeaders {
-    /// Parses the headers of a response received at `received_at`, by the local clock.
-    pub(in crate::upstream) fn read(headers: &HeaderMap, received_at: Timestamp) -> Self {
-        let upstream_now = rate_limit::upstream_now(headers, received_at);
+    /// Parses the headers of a response that was sent at `upstream_now`, by the upstream's clock.
+    pub(in crate::upstream) fn read(headers: &HeaderMap, upstream_now: Timestamp) -> Self {
         let until = |at: Timestamp| Duration::try_from(at.duration_since(upstream_now)).unwrap_or_default();
         let reset = rate_limit::resets_at(headers, upstream_now).filter(|at| until(*at) <= FUTURE_MAX);
         let (ends, resets_at) = match (reset, rate_limit::window(headers)) {
             (Some(at), _) => (WindowEnd::Reset, at),
             (None, Some(length)) => {
-                let wait = rate_limit::wait(headers, received_at).unwrap_or(length);
+                let wait = rate_limit::wait(headers, upstream_now).unwrap_or(length);
                 (WindowEnd::Within(length), later(upstream_now, wait.min(length)))
             }
             (None, None) => (WindowEnd::Unknown, midnight_after(upstream_now)),
@@ -58,9 +57,8 @@ impl QuotaHeaders {
             ends,
             resets_in: until(resets_at).max(Duration::from_secs(1)),
             resets_at,
-            // `rate_limit` itself converts the local time to the upstream's.
-            wait: rate_limit::wait(headers, received_at),
-            is_wait_stated: rate_limit::retry_after(headers, received_at).is_some(),
+            wait: rate_limit::wait(headers, upstream_now),
+            is_wait_stated: rate_limit::retry_after(headers, upstream_now).is_some(),
         }
     }
 

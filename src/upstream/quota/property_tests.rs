@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use tokio::time::Instant;
 
+use super::super::rate_limit::upstream_now;
 use super::credential_quota::PROBE_AFTER;
 use super::{Call, CallDecision, Purpose, Quota, QuotaHeaders, QuotaSettings};
 
@@ -249,7 +250,8 @@ impl World {
     }
 
     fn come_back(&mut self, (call, refused, headers, known): (InFlightCall, bool, HeaderMap, Known)) {
-        let (now, headers) = (self.instant(), QuotaHeaders::read(&headers, self.wall()));
+        let headers = QuotaHeaders::read(&headers, upstream_now(&headers, self.wall()));
+        let now = self.instant();
         if refused {
             self.quota.on_rate_limited(&call.call, now, &headers, 0.5);
         } else {

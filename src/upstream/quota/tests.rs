@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::super::rate_limit::upstream_now;
 use super::moment::{DAY, MINUTE};
 use super::{Call, CallDecision, Purpose, Quota, QuotaHeaders, QuotaSettings};
 use Purpose::{Needed, Refresh};
@@ -52,7 +53,11 @@ impl Timeline {
     }
 
     fn answered(&mut self, call: &Call, headers: &HeaderMap) {
-        self.quota.on_response(call, self.now, &QuotaHeaders::read(headers, self.wall()));
+        self.quota.on_response(
+            call,
+            self.now,
+            &QuotaHeaders::read(headers, upstream_now(headers, self.wall())),
+        );
     }
 
     fn call(&mut self, headers: &HeaderMap) {
@@ -62,7 +67,12 @@ impl Timeline {
 
     fn refused(&mut self, headers: &HeaderMap) {
         let call = self.sent();
-        self.quota.on_rate_limited(&call, self.now, &QuotaHeaders::read(headers, self.wall()), 0.0);
+        self.quota.on_rate_limited(
+            &call,
+            self.now,
+            &QuotaHeaders::read(headers, upstream_now(headers, self.wall())),
+            0.0,
+        );
     }
 
     /// Returns how long a call has to wait, to the millisecond.

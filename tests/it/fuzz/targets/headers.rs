@@ -44,10 +44,11 @@ pub(super) fn headers(bytes: &[u8]) {
         (reset, date, rate_limit::limit(&headers), rate_limit::remaining(&headers))
     };
     assert_eq!(parse(), parse());
-    for name in rate_limit::unreadable(&headers, now) {
+    let upstream_now = rate_limit::upstream_now(&headers, now);
+    for name in rate_limit::unreadable(&headers, upstream_now) {
         assert!(headers.contains_key(name), "{name}");
     }
-    if let Some(wait) = rate_limit::wait(&headers, now) {
+    if let Some(wait) = rate_limit::wait(&headers, upstream_now) {
         assert!((Duration::from_secs(1)..=MONTH).contains(&wait), "{wait:?}");
     }
     with_paused_clock(async {
