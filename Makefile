@@ -15,7 +15,7 @@ DENY_VERSION := 0.20.2
 .DEFAULT_GOAL := help
 # Steps share target/, and each heading must precede the output of its step. `test` runs two lists of steps at once.
 .NOTPARALLEL:
-.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install schema schema-diff graphiql example-page image-test compose-test bench-growth bench-peers instructions budget soak fuzz
+.PHONY: help demo test check fmt clippy doc rust binary interop browser deny install dist schema schema-diff graphiql example-page image-test compose-test bench-growth bench-peers instructions budget soak fuzz
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -95,6 +95,9 @@ $(TOOLS)/bin/cargo-deny:
 install:
 	@echo "== What the tests need of this machine"
 	@NO_INSTALL="$(NO_INSTALL)" ./.ci/install
+
+dist: ## The binary of the release archives, optimised by a profile of typical requests (needs curl and llvm-profdata)
+	deploy/pgo/build
 
 schema: ## Writes schema.graphql, and the schemas for larger graphs that the tests compare with, from the code
 	cargo run --locked --quiet -- schema > "$(CARGO_TARGET_DIR)/schema.graphql"

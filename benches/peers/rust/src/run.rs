@@ -87,7 +87,7 @@ async fn measure(arguments: &Arguments) -> anyhow::Result<()> {
     sandbox.stop().await?;
 
     let sandbox = Sandbox::start(&site.switchboard, &site.log("sandbox"), &["--latency-ms", LATENCY]).await?;
-    cold::cold(&site, &plan, &sandbox, &right, &mut lanes).await?;
+    cold::cold(&site, &plan, &sandbox, &right, &toolkits, &mut lanes).await?;
     cold::stampedes(&site, &plan, &sandbox, &right, &mut lanes).await?;
     sandbox.stop().await?;
 

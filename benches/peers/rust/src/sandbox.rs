@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::job::ACCOUNTS;
 use crate::process::{LOAD_CORE, Process, Program, free_address};
+use crate::rest::PAGE;
 
 pub(crate) const LEADLEX_KEY: &str = "wbk_sandbox_a";
 pub(crate) const COMPOSIO_KEY: &str = "ak_sandbox_a";
@@ -89,6 +91,20 @@ impl Sandbox {
             all.push(ids.map(str::to_owned).collect());
         }
         Ok(all)
+    }
+
+    /// The time that two requests take, one after the other: the providers, then a page of the toolkits' accounts.
+    pub(crate) async fn two_requests(&self, toolkits: &str) -> anyhow::Result<Duration> {
+        let providers = format!("{}/v1/settings/providers", self.leadlex_url());
+        let accounts = format!("{}/api/v3/connected_accounts", self.composio_url());
+        let limit = PAGE.to_string();
+        let begun = Instant::now();
+        let call = self.client.get(providers).bearer_auth(LEADLEX_KEY);
+        call.send().await?.error_for_status()?.bytes().await?;
+        let query = [("toolkit_slugs", toolkits), ("limit", &limit)];
+        let call = self.client.get(accounts).header("x-api-key", COMPOSIO_KEY).query(&query);
+        call.send().await?.error_for_status()?.bytes().await?;
+        Ok(begun.elapsed())
     }
 
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
