@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::auth_scheme::AuthScheme;
 use super::connection_state::ConnectionState;
 use super::open_enum::{OpenValue, open_enum};
+use super::toolkits::ToolkitSlug;
 
 open_enum! {
     /// The state of a connected account (docs/upstreams.md#composio-account).
@@ -38,8 +39,8 @@ pub enum AccountType {
 pub struct ConnectedAccount {
     /// `ca_…`
     pub id: Box<str>,
-    /// The toolkit's slug as the upstream spells it.
-    pub toolkit: Box<str>,
+    /// The toolkit.
+    pub toolkit: ToolkitSlug,
     /// The auth config that the connection was made with.
     pub auth_config: AuthConfig,
     /// A readable name, unique in the project.
@@ -103,7 +104,7 @@ impl ConnectedAccount {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
         size_of::<Self>()
             + self.id.len()
-            + self.toolkit.len()
+            + self.toolkit.as_str().len()
             + self.auth_config.id.len()
             + self.auth_config.auth_scheme.weight_bytes()
             + text(&self.auth_config.legacy_uuid)

@@ -15,8 +15,21 @@ use super::providers::Provider;
 
 /// A toolkit's slug in lower case. [`Self::parse`] accepts well-formed slugs only. [`Self::of_upstream`] accepts any
 /// text, because Composio does not document the characters of slugs.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Box<str>", into = "Arc<str>")]
 pub struct ToolkitSlug(Arc<str>);
+
+impl From<Box<str>> for ToolkitSlug {
+    fn from(text: Box<str>) -> Self {
+        Self::of_upstream(&text)
+    }
+}
+
+impl From<ToolkitSlug> for Arc<str> {
+    fn from(ToolkitSlug(slug): ToolkitSlug) -> Self {
+        slug
+    }
+}
 
 impl ToolkitSlug {
     /// Reads a slug in any case; `None` if it is malformed.
@@ -27,7 +40,11 @@ impl ToolkitSlug {
 
     /// Creates the slug that an upstream returned, with any characters.
     pub(crate) fn of_upstream(text: &str) -> Self {
-        Self(text.to_ascii_lowercase().into())
+        if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Self(text.to_ascii_lowercase().into())
+        } else {
+            Self(text.into())
+        }
     }
 
     /// Whether [`Self::parse`] accepts it. A mapping has no other slugs.

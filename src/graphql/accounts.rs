@@ -20,7 +20,6 @@ use super::users::User;
 use crate::domain::accounts::{self, SharedAccount};
 use crate::domain::global_id::GlobalId;
 use crate::domain::page::PageArguments;
-use crate::domain::toolkits::ToolkitSlug;
 use crate::loaders::cache::freshness::Freshness;
 use crate::loaders::health::HealthEvaluator;
 use crate::loaders::lists::parent::Parent;
@@ -49,7 +48,7 @@ object_type! {
         /// The name of the account at the external service, such as an e-mail address. It distinguishes two accounts of
         /// one toolkit.
         display_name: Option<&str> = account.state.display_name();
-        object toolkit: Toolkit = Toolkit(ToolkitSlug::of_upstream(&account.toolkit));
+        object toolkit: Toolkit = Toolkit(account.toolkit.clone());
         object auth_config: AuthConfig = AuthConfig(account.clone());
 
         /// The end user who connected the account; null if Composio does not name it and the query asks for no single
@@ -83,7 +82,7 @@ object_type! {
 
         /// The providers of the workspace that correspond to the account's toolkit.
         async fn providers(&self, ctx: &Context<'_>) -> Option<Result<Vec<Provider>, FieldError>> {
-            Some(providers_of(ctx, &ToolkitSlug::of_upstream(&self.0.toolkit)).await)
+            Some(providers_of(ctx, &self.0.toolkit).await)
         }
     }
 }

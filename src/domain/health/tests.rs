@@ -7,6 +7,7 @@ use crate::domain::accounts::AuthConfig;
 use crate::domain::auth_scheme::AuthScheme;
 use crate::domain::connection_state::ConnectionState;
 use crate::domain::open_enum::{OpenEnum, OpenValue};
+use crate::domain::toolkits::ToolkitSlug;
 
 const RULES: HealthRules = HealthRules {
     abandoned_after: Duration::from_secs(600),
@@ -31,7 +32,7 @@ fn account(status: AccountStatus, updated_at: Option<Timestamp>, off: [bool; 2])
     let [is_disabled, is_auth_config_disabled] = off;
     ConnectedAccount {
         id: "ca_1".into(),
-        toolkit: "gmail".into(),
+        toolkit: ToolkitSlug::of_upstream("gmail"),
         auth_config: AuthConfig {
             id: "ac_1".into(),
             auth_scheme: OpenValue::Known(AuthScheme::Oauth2),

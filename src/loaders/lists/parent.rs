@@ -62,8 +62,7 @@ impl Parent {
     pub(crate) fn owns(&self, account: &ConnectedAccount) -> bool {
         match self {
             Self::Project => true,
-            // Called for each row of a page and each parent, so it does not allocate. Slugs are in lower case.
-            Self::Toolkits(slugs) => slugs.iter().any(|slug| slug.eq_ignore_ascii_case(&account.toolkit)),
+            Self::Toolkits(slugs) => slugs.contains(account.toolkit.as_str()),
             Self::User(id) => account.user_id.as_deref().is_some_and(|user| id.contains(user)),
             Self::AuthConfig(id) => id.contains(&account.auth_config.id),
         }

@@ -178,7 +178,7 @@ impl Scan {
         } = &self.key.filter;
         self.reader.view.shows_account(account)
             && allows(ids, &account.id)
-            && allows(toolkits, &account.toolkit.to_ascii_lowercase())
+            && allows(toolkits, account.toolkit.as_str())
             && allows(statuses, account.status.raw())
             && allows(auth_config_ids, &account.auth_config.id)
             && match (account_type.unwrap_or(AccountTypeFilter::Private), account.account_type) {

@@ -1,11 +1,12 @@
 //! Tracks the ties ([`Ties`]) of each row while a scan is read.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::scan::Scan;
 use super::ties::{TIES_MAX, Ties, hash};
-use crate::domain::accounts::ConnectedAccount;
+use crate::domain::accounts::{ConnectedAccount, SharedAccount};
 
 /// The last rows that were read and share one timestamp.
 #[derive(Debug)]
@@ -19,17 +20,17 @@ pub(crate) struct TieRun {
     is_last_of_run: bool,
 }
 
-/// A row that was read. Its id is hashed only if it is a tie of another row, which is rare.
+/// A row that was read. The account's id is hashed only if it is a tie of another row, which is rare.
 #[derive(Debug)]
 enum RecentRow {
-    Id(Box<str>),
+    Account(SharedAccount),
     Hash(u32),
 }
 
 impl RecentRow {
     fn hash(&mut self) -> u32 {
         let hash = match self {
-            Self::Id(id) => hash(id),
+            Self::Account(account) => hash(&account.id),
             Self::Hash(hash) => *hash,
         };
         *self = Self::Hash(hash);
@@ -63,14 +64,14 @@ impl TieRun {
     ///
     /// If the rows are not in order, times say nothing: the ties are the last rows then, so that a page that repeats
     /// them is recognized.
-    pub(crate) fn next(&mut self, scan: &Scan, account: &ConnectedAccount, is_ordered: bool) -> Ties {
+    pub(crate) fn next(&mut self, scan: &Scan, account: &SharedAccount, is_ordered: bool) -> Ties {
         let micros = scan.order_micros(account);
         let is_past = matches!((self.micros, micros), (Some(run), Some(row)) if scan.precedes(row, run));
         let recent = (!is_ordered).then(|| {
             let hashes = self.recent.iter_mut().map(RecentRow::hash).collect();
             Ties { hashes, is_whole: false }
         });
-        let ties = self.step(&account.id, micros, is_past);
+        let ties = self.step(RecentRow::Account(Arc::clone(account)), micros, is_past);
         recent.unwrap_or(ties)
     }
 
@@ -83,10 +84,10 @@ impl TieRun {
         self.push_recent(RecentRow::Hash(hash));
     }
 
-    fn step(&mut self, id: &str, micros: Option<i64>, is_past: bool) -> Ties {
+    fn step(&mut self, row: RecentRow, micros: Option<i64>, is_past: bool) -> Ties {
         if is_past {
             self.add_last_to_ties();
-            self.push_recent(RecentRow::Id(id.into()));
+            self.push_recent(row);
             return Ties::UNKNOWN;
         }
         if micros.is_some() && self.micros != micros {
@@ -97,7 +98,7 @@ impl TieRun {
             self.micros = micros;
         }
         self.add_last_to_ties();
-        self.push_recent(RecentRow::Id(id.into()));
+        self.push_recent(row);
         self.is_last_of_run = true;
         self.ties.clone()
     }
@@ -126,7 +127,7 @@ mod tests {
     fn an_earlier_timestamp_does_not_end_the_run() {
         let mut run = TieRun::from_start();
         let mut step = |id: &str, micros, is_past| {
-            let ties = run.step(id, Some(micros), is_past);
+            let ties = run.step(RecentRow::Hash(hash(id)), Some(micros), is_past);
             (ties.len(), ties.is_whole)
         };
         assert_eq!(step("ca_a", 5, false), (0, true));

@@ -13,7 +13,9 @@
 //! A cursor can expire between two pages. The upstream's documentation does not name the status for it
 //! (docs/upstreams.md#composio-paging). The walk then restarts from the first page, at most [`RESTARTS_MAX`] times.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -40,7 +42,7 @@ pub(crate) struct PageWalk<'l> {
     stale_policy: StalePolicy,
     uncached: Option<Uncached>,
     cursors_seen: HashSet<Option<Arc<str>>>,
-    ids_seen: HashSet<Box<str>>,
+    accounts_seen: AccountSet,
     novelty: NoveltyCheck,
     order: OrderCheck,
     pages_read: usize,
@@ -51,6 +53,31 @@ pub(crate) struct PageWalk<'l> {
     is_restart: bool,
     /// Time at which a cached page's cursor proved to be expired. Older pages are fetched again.
     cursors_expired_at: Option<Instant>,
+}
+
+/// A set of accounts, compared by id. The accounts are shared, so that no id is copied.
+type AccountSet = HashSet<ById, ahash::RandomState>;
+
+struct ById(SharedAccount);
+
+impl Borrow<str> for ById {
+    fn borrow(&self) -> &str {
+        &self.0.id
+    }
+}
+
+impl PartialEq for ById {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for ById {}
+
+impl Hash for ById {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
 }
 
 /// Settings of a walk that does not use this replica's cache.
@@ -64,9 +91,9 @@ struct Uncached {
 /// Detects pages without new items.
 #[derive(Default)]
 struct NoveltyCheck {
-    /// The last page. Its ids are collected only when another page follows, because most walks have one page.
+    /// The last page. Its accounts are collected only when another page follows, because most walks have one page.
     last: Option<Arc<Page>>,
-    ids: HashSet<Box<str>>,
+    accounts: AccountSet,
     repeated: usize,
 }
 
@@ -76,8 +103,8 @@ impl NoveltyCheck {
         let Some(last) = self.last.replace(Arc::clone(page)) else {
             return false;
         };
-        self.ids.extend(last.items.iter().map(|account| account.id.clone()));
-        let is_known = |account: &SharedAccount| self.ids.contains(&account.id);
+        self.accounts.extend(last.items.iter().map(|account| ById(Arc::clone(account))));
+        let is_known = |account: &SharedAccount| self.accounts.contains(&*account.id);
         // A page whose rows were all filtered out is not a repeated page.
         let is_repeated = match page.items.is_empty() {
             true => page.rows_received == 0,
@@ -102,9 +129,9 @@ impl OrderCheck {
     const NEW: Self = Self { last: None, is_ordered: true, is_overlapping: false };
 
     /// Adds a page.
-    fn add(&mut self, scan: &Scan, page: &Page, ids_seen: &HashSet<Box<str>>) {
+    fn add(&mut self, scan: &Scan, page: &Page, accounts_seen: &AccountSet) {
         for row in &page.items {
-            if ids_seen.contains(&row.id) {
+            if accounts_seen.contains(&*row.id) {
                 self.is_overlapping = true;
                 continue;
             }
@@ -187,7 +214,8 @@ impl<'l> PageWalk<'l> {
     ) -> Self {
         let is_from_first_page = cursor.is_none();
         let next = WalkState::At(cursor);
-        let (cursors_seen, ids_seen, novelty) = (HashSet::new(), HashSet::new(), NoveltyCheck::default());
+        let (cursors_seen, accounts_seen) = (HashSet::new(), AccountSet::default());
+        let novelty = NoveltyCheck::default();
         Self {
             lists,
             scan,
@@ -195,7 +223,7 @@ impl<'l> PageWalk<'l> {
             stale_policy,
             uncached: None,
             cursors_seen,
-            ids_seen,
+            accounts_seen,
             novelty,
             order: OrderCheck::NEW,
             pages_read: 0,
@@ -238,7 +266,7 @@ impl<'l> PageWalk<'l> {
             if read.freshness.state == FreshnessState::Fresh {
                 self.stale_policy = StalePolicy::RequireFresh;
             }
-            self.ids_seen.reserve(read.value.items.len());
+            self.accounts_seen.reserve(read.value.items.len());
             let repeats_too_often = self.novelty.repeats_too_often(&read.value);
             self.next = match &read.value.next_cursor {
                 None if read.value.has_unreadable_cursor => WalkState::Cut,
@@ -247,7 +275,7 @@ impl<'l> PageWalk<'l> {
                 Some(next) => WalkState::At(Some(Arc::clone(next))),
             };
             let is_restart = std::mem::take(&mut self.is_restart);
-            self.order.add(self.scan, &read.value, &self.ids_seen);
+            self.order.add(self.scan, &read.value, &self.accounts_seen);
             let OrderCheck { is_ordered, is_overlapping, .. } = self.order;
             let page = WalkPage::new(self.scan, cursor, read);
             return Ok(Some(WalkPage { is_restart, is_ordered, is_overlapping, ..page }));
@@ -271,7 +299,7 @@ impl<'l> PageWalk<'l> {
         self.next = WalkState::At(None);
         self.is_from_first_page = true;
         (self.restarts, self.is_restart) = (self.restarts + 1, true);
-        (self.cursors_seen, self.ids_seen) = (HashSet::new(), HashSet::new());
+        (self.cursors_seen, self.accounts_seen) = (HashSet::new(), AccountSet::default());
         (self.novelty, self.stale_policy) = (NoveltyCheck::default(), StalePolicy::RequireFresh);
         self.order = OrderCheck::NEW;
         if !is_first {
@@ -282,7 +310,7 @@ impl<'l> PageWalk<'l> {
 
     /// Whether an item occurs for the first time.
     pub(crate) fn is_new(&mut self, account: &SharedAccount) -> bool {
-        self.ids_seen.insert(account.id.clone())
+        self.accounts_seen.insert(ById(Arc::clone(account)))
     }
 
     /// Whether the walk read every page from the first one.

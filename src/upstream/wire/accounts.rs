@@ -15,6 +15,7 @@ use crate::domain::accounts::{
 };
 use crate::domain::open_enum::OpenValue;
 use crate::domain::problems::{ProblemLocation, ProblemRule};
+use crate::domain::toolkits::ToolkitSlug;
 use crate::domain::upstream_name::UpstreamName;
 use crate::upstream::accounts::AccountPage;
 
@@ -164,7 +165,7 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
         return Err(FieldProblem::new("id", ProblemRule::Empty));
     }
     let toolkit = FieldProblems::required("toolkit", wire.toolkit)?;
-    let Identifier(toolkit) = FieldProblems::required("toolkit.slug", toolkit.slug)?;
+    let Identifier(slug) = FieldProblems::required("toolkit.slug", toolkit.slug)?;
     let auth_config = FieldProblems::required("auth_config", wire.auth_config)?;
     let Identifier(auth_config_id) = FieldProblems::required("auth_config.id", auth_config.id)?;
     let managed = problems.optional("auth_config.is_composio_managed", auth_config.is_composio_managed);
@@ -181,7 +182,7 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
     let legacy = problems.optional("deprecated", wire.deprecated);
     Ok(Arc::new(ConnectedAccount {
         id,
-        toolkit,
+        toolkit: ToolkitSlug::of_upstream(&slug),
         auth_config: AuthConfig {
             id: auth_config_id,
             auth_scheme: if scheme.is_empty() {
@@ -389,7 +390,7 @@ mod tests {
             assert_eq!((page.items.len(), page.total_items), (1, Some(1)), "{row}");
             let account = &page.items[0];
             assert_eq!(
-                (&*account.id, account.alias.as_deref(), &*account.toolkit),
+                (&*account.id, account.alias.as_deref(), account.toolkit.as_str()),
                 ("ca_1", Some("b"), "gmail")
             );
             assert_eq!(page.problems.counts().count(), 0, "{row}");

@@ -44,7 +44,7 @@ fn time(value: Option<Timestamp>) -> Option<String> {
 
 const ACCOUNT: [Field<ConnectedAccount>; 29] = [
     ("id", Kind::Identifier, |row| Some(row.id.to_string())),
-    ("toolkit.slug", Kind::Identifier, |row| Some(row.toolkit.to_string())),
+    ("toolkit.slug", Kind::Identifier, |row| Some(row.toolkit.as_str().to_owned())),
     ("auth_config.id", Kind::Identifier, |row| Some(row.auth_config.id.to_string())),
     ("auth_config.auth_scheme", Kind::Text, |row| Some(row.auth_config.auth_scheme.raw().to_owned())),
     ("auth_config.is_composio_managed", Kind::Boolean, |row| {
