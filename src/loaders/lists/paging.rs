@@ -210,7 +210,7 @@ impl ScanReader<'_> {
             let unread = step.page.rows_rejected();
             has_unread |= unread > 0;
             seen = seen.saturating_add(u32::try_from(unread).unwrap_or(u32::MAX));
-            run.rows.reserve(step.page.items.len().min(self.size - run.rows.len()));
+            run.rows.reserve(step.page.items.len().min(self.size.saturating_sub(run.rows.len())));
             for (index, account) in step.page.items.iter().enumerate() {
                 let position =
                     tracker.as_mut().map(|tracker| tracker.position_of(self.scan, &step, index, account));
