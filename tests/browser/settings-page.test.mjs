@@ -115,6 +115,24 @@ describe("the settings page", { timeout: 900_000 }, () => {
     });
   }
 
+  test("says when an API is called again, also if the time of the next attempt has passed", async () => {
+    const server = await demo("leadlex-down");
+    try {
+      const before = (page) =>
+        page.route("**/graphql", async (route) => {
+          const response = await route.fetch();
+          const json = await response.json();
+          for (const { extensions } of json.errors ?? []) extensions.retryAfterMs = 0;
+          await route.fulfill({ response, json });
+        });
+      const { page, leave } = await visit(browser, `${server.url}example`, { before });
+      await banner(page, "Next attempt with the next update").waitFor();
+      await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
   describe("in the healthy scenario", () => {
     let server;
     before(async () => {

@@ -68,14 +68,10 @@ function Trouble({ upstream, outage, freshness, retryAt }) {
           {since && (
             <>
               {lastSuccessAt ? "Last success" : "Since"} <Clock at={since} />
-              {retryAt > Date.now() && " · "}
+              {" · "}
             </>
           )}
-          {retryAt > Date.now() && (
-            <>
-              Next attempt <Clock at={retryAt} />
-            </>
-          )}
+          Next attempt {retryAt > Date.now() ? <Clock at={retryAt} /> : "with the next update"}
         </span>
       </p>
     </div>
