@@ -18,7 +18,7 @@ pub trait Executor: Send + Sync + 'static {
     /// Returns the schema in GraphQL's schema definition language.
     fn sdl(&self) -> String;
 
-    /// Returns the schema that introspection shows. By default, the whole schema.
+    /// Returns the schema that introspection shows. Called at the first introspection. By default, the whole schema.
     fn published_sdl(&self) -> String {
         self.sdl()
     }

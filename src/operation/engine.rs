@@ -355,21 +355,23 @@ impl OperationEngine {
         let (stats, view) = (Arc::new(stats), caller.view());
         let _charge = limits.map(|limits| limits.counting_calls(Arc::clone(&stats)));
         let (introspected, on_error) = (prepared.introspected(), prepared.on_error);
-        // A panic ends this operation and not its connection. The operation's state is dropped with the future.
-        let executed = self.executor.execute(prepared.into_request(), caller, Arc::clone(&stats));
-        let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
-            Ok(mut executed) => {
-                // The executor does not resolve introspection fields; the published schema does.
-                if let Some((resolved, variables)) = introspected {
-                    let (document, operation) = (&resolved.document.validated, &resolved.operation);
-                    match self.preparer.documents.introspection(|| self.executor.published_sdl()) {
-                        Ok(shown) => shown.fill(document, operation, &variables, &mut executed.data),
-                        // A bug in Switchboard, so the message is logged and the client does not see it.
-                        Err(invalid) => {
-                            executed = Response::from_errors(vec![ServerError::new(invalid, None)]);
-                        }
-                    }
+        let request = prepared.into_request();
+        let executed = async {
+            let mut executed = self.executor.execute(request, caller, Arc::clone(&stats)).await;
+            // The executor does not resolve introspection fields; the published schema does.
+            if let Some((resolved, variables)) = introspected {
+                let (document, operation) = (&resolved.document.validated, &resolved.operation);
+                match self.preparer.documents.introspection(|| self.executor.published_sdl()) {
+                    Ok(shown) => shown.fill(document, operation, &variables, &mut executed.data),
+                    // A bug in Switchboard, so the message is logged and the client does not see it.
+                    Err(invalid) => return Response::from_errors(vec![ServerError::new(invalid, None)]),
                 }
+            }
+            executed
+        };
+        // A panic ends this operation and not its connection. The operation's state is dropped with the future.
+        let mut response = match AssertUnwindSafe(executed).catch_unwind().await {
+            Ok(executed) => {
                 let extensions = ResponseExtensions::of(&stats, &view, cost);
                 OperationResponse::executed(&executed.data, executed.errors, on_error, extensions)
             }

@@ -26,7 +26,7 @@ const RESETS: [&str; 2] = ["x-ratelimit-reset", "ratelimit-reset"];
 const WINDOW: &str = "x-ratelimit-window-size";
 
 /// Returns the time to wait after a 429: from `Retry-After`, otherwise from the reset. Returns `None` if the headers
-/// have no plausible value.
+/// have no plausible value. `upstream_now` is the result of [`upstream_now`], here and below.
 #[must_use]
 pub fn wait(headers: &HeaderMap, upstream_now: Timestamp) -> Option<Duration> {
     if let Some(wait) = retry_after(headers, upstream_now) {

@@ -55,7 +55,8 @@ pub(crate) struct PageWalk<'l> {
     cursors_expired_at: Option<Instant>,
 }
 
-/// A set of accounts, compared by id. The accounts are shared, so that no id is copied.
+/// A set of accounts, compared by id. They are shared instead of copying their ids, so the accounts that a walk has read stay
+/// in memory until it ends.
 type AccountSet = HashSet<ById, ahash::RandomState>;
 
 struct ById(SharedAccount);

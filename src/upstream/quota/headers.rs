@@ -39,7 +39,7 @@ pub(in crate::upstream) enum WindowEnd {
 }
 
 impl QuotaHeaders {
-    /// Parses the headers of a response that was sent at `upstream_now`, by the upstream's clock.
+    /// Parses the headers of a response. `upstream_now` is the result of [`rate_limit::upstream_now`].
     pub(in crate::upstream) fn read(headers: &HeaderMap, upstream_now: Timestamp) -> Self {
         let until = |at: Timestamp| Duration::try_from(at.duration_since(upstream_now)).unwrap_or_default();
         let reset = rate_limit::resets_at(headers, upstream_now).filter(|at| until(*at) <= FUTURE_MAX);
