@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(2_200);
 ///
 /// A peer is warmed up and queried again after its cache has expired. Switchboard serves stale data while it
 /// refreshes, so it is restarted for each sample and gets one unrelated request first. The lower bound, in the row of bare
-/// axum, are two requests to the upstreams, one after the other.
+/// axum, is the time of two requests to the upstreams, one after the other.
 pub(crate) async fn cold(
     site: &Site,
     plan: &Plan,

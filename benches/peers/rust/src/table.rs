@@ -252,7 +252,8 @@ fn notes(plan: &Plan) -> String {
          share another, over loopback, with 16 connections. Figures are medians of {} interleaved rounds of {:.1} s; cold\n\
          figures are medians of {} samples. Each peer is set up as its own documentation recommends. It reads the\n\
          accounts of 20 providers in two concurrent calls, because a page has 100. All responses were compared as JSON\n\
-         before the measurement. Switchboard is built by `deploy/pgo/build`, as the release archives are.\n\
+         before the measurement. Switchboard is built by `deploy/pgo/build`, as the release archives\n\
+         are, unless the line above the first table says otherwise.\n\
          \n\
          - Hot: 20 providers with 10 accounts each, repeated. If the core was not busy, the load was the limit. So the\n  \
          ratios use requests per second of the server's core, which equal requests per second on a busy core.\n\
