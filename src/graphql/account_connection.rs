@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, SimpleObject};
+use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::account_filters::ConnectedAccountOrder;
 use super::accounts::ConnectedAccount;
@@ -45,25 +46,29 @@ pub(super) fn account_query(
 
 /// Resolves a connection of accounts: validates the arguments and joins the loader's batch. `parent` and `filter` are
 /// results, because the resolvers return `Option<Result<…>>` and cannot use `?` themselves.
-pub(super) async fn resolve_account_connection(
-    ctx: &Context<'_>,
+pub(super) fn resolve_account_connection<'c>(
+    ctx: &'c Context<'_>,
     parent: Result<Parent, BadInput>,
     filter: Result<AccountFilter, BadInput>,
     page: PageArguments,
     order_by: Option<ConnectedAccountOrder>,
-) -> Result<Preserialized<ConnectedAccountConnection>, FieldError> {
-    let (parent, filter) = (parent?, filter?);
-    let operation = operation(ctx);
-    let selected = ctx.look_ahead();
-    let selects = |field: &str| selected.field("pageInfo").field(field).exists();
-    let query = account_query(filter, order_by, page, &operation.parts.connections, selects)?;
-    let by_status = selected.field("statusCounts").exists();
-    let counted = CountQuery { filter: query.filter.clone(), order: query.order, by_status };
-    let count = CountKey { parent: parent.clone(), query: counted };
-    let slice = operation.accounts(AccountsKey { parent, query: Arc::new(query) }).await?;
-    let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
-    let evaluator = Arc::clone(&operation.loader().evaluator);
-    Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, evaluator }))
+) -> BoxFuture<'c, Result<Preserialized<ConnectedAccountConnection>, FieldError>> {
+    // Boxed: the library's future of a field contains that of its resolver twice, and moves it.
+    let resolved = async move {
+        let (parent, filter) = (parent?, filter?);
+        let operation = operation(ctx);
+        let selected = ctx.look_ahead();
+        let selects = |field: &str| selected.field("pageInfo").field(field).exists();
+        let query = account_query(filter, order_by, page, &operation.parts.connections, selects)?;
+        let by_status = selected.field("statusCounts").exists();
+        let counted = CountQuery { filter: query.filter.clone(), order: query.order, by_status };
+        let count = CountKey { parent: parent.clone(), query: counted };
+        let slice = operation.accounts(AccountsKey::new(parent, Arc::new(query))).await?;
+        let is_counted = by_status || (slice.total_items.is_none() && selected.field("totalCount").exists());
+        let evaluator = Arc::clone(&operation.loader().evaluator);
+        Ok(Preserialized(ConnectedAccountConnection { slice, count, is_counted, evaluator }))
+    };
+    resolved.boxed()
 }
 
 pub(super) struct ConnectedAccountConnection {

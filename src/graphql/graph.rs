@@ -1,5 +1,6 @@
 //! [`Graph`]: executes operations against the schema, over the parts that all operations share.
 
+use std::pin::pin;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -135,7 +136,9 @@ impl Executor for Graph {
         let executed = async move {
             let batches = BatchScheduler::default();
             let context = OperationContext::new(Arc::clone(&self.parts), caller, stats, batches.clone());
-            batches.drive(self.schema.execute(request.data(context))).await
+            // Pinned here: `drive` would move it, and it is large.
+            let execution = pin!(self.schema.execute(request.data(context)));
+            batches.drive(execution).await
         };
         executed.boxed()
     }

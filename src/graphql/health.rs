@@ -147,7 +147,7 @@ async fn is_any(
     let filter = AccountFilter { statuses: Some(status_values(statuses)?), ..AccountFilter::default() };
     let page = PageRequest { has_more_selected: false, ..PageRequest::from_end(Direction::Forward, 1) };
     let query = AccountQuery { filter, order: AccountOrder::NEWEST_FIRST, page };
-    let slice = operation.accounts(AccountsKey { parent: parent.clone(), query: query.into() }).await?;
+    let slice = operation.accounts(AccountsKey::new(parent.clone(), query.into())).await?;
     // If the list was not read to its end, assume that it contains one.
     Ok(slice.accounts().len() > 0 || !slice.is_complete)
 }

@@ -64,7 +64,8 @@ impl Query {
         order_by: Option<ProviderOrder>,
     ) -> Option<Result<Preserialized<ProviderConnection>, FieldError>> {
         let page = PageArguments { after, before, first, last };
-        Some(provider_connection::connect(ctx, page, filter, order_by).await)
+        // Boxed, as in `resolve_account_connection`.
+        Some(Box::pin(provider_connection::connect(ctx, page, filter, order_by)).await)
     }
 
     /// Looks up a connected account by its ID: global, or Composio's `ca_…`.

@@ -96,7 +96,7 @@ impl<S: BatchSource> BatchCache<S> {
             }
         }
         for call in self.calls(due) {
-            let read = Arc::clone(self).read(reader.clone(), Arc::clone(&call.0), Purpose::Refresh);
+            let read = Arc::clone(self).read(reader.clone(), Arc::clone(&call.0), Purpose::Refresh).boxed();
             self.flights.start(call, read);
         }
         reader.stats.record_saved_by_cache(found.len());
@@ -161,7 +161,7 @@ impl<S: BatchSource> BatchCache<S> {
     ) -> Result<FlightResult<Lookups<S>>, UpstreamError> {
         let entries = &self.cache.entries;
         let began: Vec<_> = keys.iter().map(|key| entries.begin(key)).collect();
-        let fetch = |keys| self.source.fetch(&reader, keys, purpose);
+        let fetch = |keys| self.source.fetch(&reader, keys, purpose).boxed();
         let read = self.cache.read_through(keys.to_vec(), purpose, fetch).await;
         let BatchResult { mut values, error: failed } =
             read.unwrap_or_else(|error| BatchResult { values: HashMap::new(), error: Some(error) });

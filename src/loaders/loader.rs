@@ -9,9 +9,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
-use std::hash::Hash;
-use std::sync::Arc;
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
+use ahash::{AHashMap, RandomState};
 use async_graphql::dataloader::{DataLoader, Loader};
 use futures_util::future::join_all;
 
@@ -80,12 +81,30 @@ pub struct AccountByIdKey(pub Box<str>);
 pub struct ToolkitDetailsKey(pub ToolkitSlug);
 
 /// Key of a page of a parent's accounts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountsKey {
+    /// Of the other fields: the library's loader looks up each key several times.
+    hash: u64,
     /// Parent of the accounts.
     pub parent: Parent,
     /// Arguments of the connection, shared by all parents of one field.
     pub query: Arc<AccountQuery>,
+}
+
+impl AccountsKey {
+    /// Creates the key of a page.
+    #[must_use]
+    pub fn new(parent: Parent, query: Arc<AccountQuery>) -> Self {
+        static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        let hash = HASHES.hash_one((&parent, &query));
+        Self { hash, parent, query }
+    }
+}
+
+impl Hash for AccountsKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
 }
 
 /// Key of the numbers of a parent's accounts.
@@ -221,8 +240,8 @@ impl Loader<AccountsKey> for OperationLoader {
     async fn load(&self, keys: &[AccountsKey]) -> Result<HashMap<AccountsKey, Self::Value>, Infallible> {
         let load = |reader: Reader| async move {
             // One read per query and kind of parent; they run concurrently.
-            let mut reads: HashMap<_, BTreeSet<Parent>> = HashMap::new();
-            for AccountsKey { parent, query } in keys {
+            let mut reads: AHashMap<_, BTreeSet<Parent>> = AHashMap::new();
+            for AccountsKey { parent, query, .. } in keys {
                 let kind = std::mem::discriminant(parent);
                 reads.entry((Arc::clone(query), kind)).or_default().insert(parent.clone());
             }
@@ -233,7 +252,7 @@ impl Loader<AccountsKey> for OperationLoader {
             let mut loaded = HashMap::new();
             for (query, slices) in join_all(reads).await {
                 for (parent, slice) in slices {
-                    loaded.insert(AccountsKey { parent, query: Arc::clone(&query) }, slice);
+                    loaded.insert(AccountsKey::new(parent, Arc::clone(&query)), slice);
                 }
             }
             loaded

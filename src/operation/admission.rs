@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use apollo_compiler::Node;
 use apollo_compiler::executable::Field;
+use futures_util::future::BoxFuture;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::codes::Code;
@@ -87,7 +88,8 @@ impl Admission {
         if errors.is_empty() { Ok(cost) } else { Err(errors) }
     }
 
-    /// Runs an operation with a permit, until its deadline.
+    /// Runs an operation with a permit, until its deadline. The operation is boxed, because this future contains it several
+    /// times.
     ///
     /// # Errors
     /// `OVERLOADED` if no permit is available in time. `DEADLINE_EXCEEDED` if the operation takes longer than allowed; it
@@ -96,7 +98,7 @@ impl Admission {
         &self,
         cost: OperationCost,
         deadline: Deadline,
-        operation: impl Future<Output = T>,
+        operation: BoxFuture<'_, T>,
     ) -> Result<T, OperationResponse> {
         let permitted = async {
             let _permit = self

@@ -262,7 +262,7 @@ impl OperationEngine {
         let key = key.map(Arc::new);
         Either::Right(Box::pin(async move {
             let limits = limits.as_ref();
-            let response = self.execute_pending(pending, key, traces_calls, rules, caller, limits).await;
+            let response = self.execute_pending(&pending, key, traces_calls, rules, &caller, limits).await;
             complete(response, limits)
         }))
     }
@@ -271,17 +271,17 @@ impl OperationEngine {
     /// response is neither shared nor cached.
     async fn execute_pending(
         &self,
-        pending: PendingOperation,
+        pending: &PendingOperation,
         key: Option<Arc<ResponseKey>>,
         traces_calls: bool,
         rules: TransportRules,
-        caller: Caller,
+        caller: &Caller,
         limits: Option<&CallerLimits>,
     ) -> OperationResponse {
         let deadline = self.admission.deadline();
         let mut uncharged_limits = limits;
         loop {
-            let prepared = self.preparer.resolve(&pending).and_then(|resolved| {
+            let prepared = self.preparer.resolve(pending).and_then(|resolved| {
                 resolved.check_transport(rules)?;
                 self.preparer.prepare(resolved, &pending.request)
             });
@@ -298,12 +298,15 @@ impl OperationEngine {
             let is_small = |key: &&Arc<ResponseKey>| key.weight_bytes() <= SHARED_REQUEST_MAX_BYTES;
             let shared = key.as_ref().filter(|_| prepared.is_shareable).filter(is_small);
             let Some(key) = shared.map(Arc::clone) else {
+                let (caller, limits) = (caller.clone(), limits.cloned());
+                // Boxed, because the future is large, and a shared execution does not need it.
                 return self
-                    .execute_within_limits(prepared, caller, limits.cloned(), traces_calls, deadline)
+                    .execute_within_limits(prepared, caller, limits, traces_calls, deadline)
+                    .boxed()
                     .await
                     .0;
             };
-            let data_state = self.executor.data_state(&caller);
+            let data_state = self.executor.data_state(caller);
             let (engine, execution_caller, limits) = (self.clone(), caller.clone(), limits.cloned());
             let execution = async move {
                 engine.execute_within_limits(prepared, execution_caller, limits, false, deadline).await
@@ -338,8 +341,11 @@ impl OperationEngine {
             let reported = traces_calls.then(|| self.admission.report(cost));
             self.execute(prepared, caller, limits, stats, reported).await
         };
-        let (response, valid_until) =
-            self.admission.run(cost, deadline, executed).await.unwrap_or_else(|refused| (refused, None));
+        let (response, valid_until) = self
+            .admission
+            .run(cost, deadline, executed.boxed())
+            .await
+            .unwrap_or_else(|refused| (refused, None));
         (response.with_operation(&operation), valid_until)
     }
 

@@ -16,6 +16,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::FutureExt as _;
 use tokio::time::Instant;
 
 use super::request::OperationRequest;
@@ -177,7 +178,7 @@ impl ResponseCache {
         };
         let cached = || self.lookup(&key);
         let (mut response, source) =
-            self.flights.join(flight_key, cached, in_current_request(caching_execution)).await;
+            self.flights.join(flight_key, cached, in_current_request(caching_execution).boxed()).await;
         if source == ValueSource::Joined {
             response.origin = response.origin.for_copy(ResponseSource::Joined);
         }

@@ -212,7 +212,7 @@ impl Subscription {
         if let (Some(limits), false) = (&self.limits, matches!(event, Event::None)) {
             limits.count_event(cost);
         }
-        admission.run(cost, deadline, self.execute(event, deadline)).await.unwrap_or_else(Some)
+        admission.run(cost, deadline, self.execute(event, deadline).boxed()).await.unwrap_or_else(Some)
     }
 
     async fn execute(&self, event: Event, deadline: Deadline) -> Option<OperationResponse> {

@@ -5,6 +5,7 @@
 //! because it concerns the key instead of the request ([`super::call_limiter`]). 408 and 429 have their own retry
 //! rules. Refusals of writes and of cursors are not cached.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -27,11 +28,13 @@ pub(super) type RefusalKey = [u8; 32];
 pub(super) struct Refusals {
     /// Each with the time until which it is returned.
     entries: BoundedMap<RefusalKey, (Instant, UpstreamError)>,
+    /// Time until which the newest is returned. Without a refusal, no key has to be computed.
+    newest_until: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { entries: BoundedMap::with_max_entries(REFUSALS_MAX) }
+        Self { entries: BoundedMap::with_max_entries(REFUSALS_MAX), newest_until: Arc::default() }
     }
 }
 
@@ -43,19 +46,24 @@ impl Refusals {
     }
 
     /// Returns the refusal of a request, if there is one.
-    pub(super) fn get(&self, key: &RefusalKey) -> Option<UpstreamError> {
-        let (until, refusal) = self.entries.get(key)?;
-        if until > Instant::now() {
+    pub(super) fn get(&self, key: impl FnOnce() -> RefusalKey) -> Option<UpstreamError> {
+        let now = Instant::now();
+        (*self.newest_until.lock().unwrap_or_else(PoisonError::into_inner))?.checked_duration_since(now)?;
+        let key = key();
+        let (until, refusal) = self.entries.get(&key)?;
+        if until > now {
             return Some(refusal.repeated());
         }
-        self.entries.remove(key);
+        self.entries.remove(&key);
         None
     }
 
     /// Caches a failure if it is a refusal.
-    pub(super) fn put(&self, key: RefusalKey, error: &UpstreamError) {
+    pub(super) fn put(&self, key: impl FnOnce() -> RefusalKey, error: &UpstreamError) {
         if error.is_refusal() && error.status.is_some() {
-            self.entries.insert(key, (Instant::now() + REFUSAL_TTL, error.clone()));
+            let until = Instant::now() + REFUSAL_TTL;
+            self.entries.insert(key(), (until, error.clone()));
+            *self.newest_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
         }
     }
 }

@@ -30,6 +30,7 @@ use super::error::{UpstreamError, UpstreamFailure};
 use super::error_body::{self, public_token};
 use super::quota::Purpose;
 use super::rate_limit;
+use super::refusals::Refusals;
 use super::request_kind::RequestKind;
 use super::retry::Retries;
 use super::settings::UpstreamSettings;
@@ -225,12 +226,11 @@ impl Transport {
         decode: impl Fn(&[u8]) -> Result<T, E>,
     ) -> Result<UpstreamResponse<T>, UpstreamError> {
         let limiter = self.limiters.of(upstream_request.credential);
-        let key = limiter.refusal_key(
-            upstream_request.credential.fingerprint().digest(),
-            upstream_request.path,
-            upstream_request.query,
-        );
-        if let Some(refusal) = limiter.refusal(&key) {
+        let (generation, fingerprint) =
+            (limiter.refusal_generation(), upstream_request.credential.fingerprint());
+        let (path, query) = (upstream_request.path, upstream_request.query);
+        let key = || Refusals::key(fingerprint.digest(), generation, path, query);
+        if let Some(refusal) = limiter.refusal(key) {
             return Err(refusal);
         }
         self.send(upstream_request, decode).await.inspect_err(|error| limiter.refusals.put(key, error))

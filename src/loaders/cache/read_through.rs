@@ -14,6 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::deadline::UpstreamDeadline;
@@ -94,15 +95,12 @@ where
 
     /// Reads keys of one credential: from the shared store if another replica has fetched them, the rest with `fetch`.
     /// For a refresh, the store's value must be newer than the cached one.
-    pub(crate) async fn read_through<F>(
+    pub(crate) async fn read_through<'f>(
         &self,
         keys: Vec<K>,
         purpose: Purpose,
-        fetch: impl FnOnce(Vec<K>) -> F,
-    ) -> Result<BatchResult<K, V>, UpstreamError>
-    where
-        F: Future<Output = FetchResult<K, V>>,
-    {
+        fetch: impl FnOnce(Vec<K>) -> BoxFuture<'f, FetchResult<K, V>>,
+    ) -> Result<BatchResult<K, V>, UpstreamError> {
         let request = self.request(keys, purpose);
         // Boxed: as in `get`.
         let read = Box::pin(self.entries.upstream_cache.read(request, fetch));
@@ -115,7 +113,7 @@ where
         &self,
         key: K,
         since: Instant,
-        fetch: impl Future<Output = Result<(V, Duration), UpstreamError>>,
+        fetch: BoxFuture<'_, Result<(V, Duration), UpstreamError>>,
     ) -> Result<(V, Instant), UpstreamError> {
         let request = BatchRequest {
             keys: vec![(key, Some(since))],
@@ -200,7 +198,7 @@ where
         let (result, source) = match next {
             Ok((cached, refresh)) => {
                 if refresh {
-                    self.flights.start(flight(&key), self.read(key, Purpose::Refresh, fetch));
+                    self.flights.start(flight(&key), self.read(key, Purpose::Refresh, fetch).boxed());
                 }
                 (Ok(cached), ValueSource::Cached)
             }
@@ -247,7 +245,7 @@ where
                 let value = entries.store(key.clone(), value, began.with_fetch_time(fetched_at), fresh_for);
                 FlightResult { value, is_shared }
             });
-            let error = match read_one(&entries.upstream_cache, request, fetch(purpose)).await {
+            let error = match read_one(&entries.upstream_cache, request, fetch(purpose).boxed()).await {
                 Ok(read) => return Ok(store(read)),
                 Err(error) => error,
             };
@@ -256,7 +254,7 @@ where
             }
             if purpose == Purpose::Refresh && error.is_call_held() {
                 // The cached value was evicted meanwhile, so this is no longer a refresh: the value is needed.
-                return read_one(&entries.upstream_cache, retry_request, fetch(Purpose::Needed))
+                return read_one(&entries.upstream_cache, retry_request, fetch(Purpose::Needed).boxed())
                     .await
                     .map(store);
             }
@@ -265,15 +263,18 @@ where
     }
 }
 
-/// Reads a batch of one key.
+/// Reads a batch of one key. The fetch is boxed, because the futures of a read contain it several times.
 async fn read_one<K: CacheKey, V: CacheValue>(
     upstream_cache: &UpstreamCache<K::Upstream>,
     request: BatchRequest<K>,
-    fetch: impl Future<Output = Result<(V, Duration), UpstreamError>>,
+    fetch: BoxFuture<'_, Result<(V, Duration), UpstreamError>>,
 ) -> Result<ReadValue<V>, UpstreamError> {
-    let fetch = async |keys: Vec<K>| {
-        let (value, fresh_for) = fetch.await?;
-        Ok(keys.into_iter().map(|key| (key, value.clone(), fresh_for)).collect())
+    let fetch = |keys: Vec<K>| {
+        let fetch = async {
+            let (value, fresh_for) = fetch.await?;
+            Ok(keys.into_iter().map(|key| (key, value.clone(), fresh_for)).collect())
+        };
+        fetch.boxed()
     };
     // Boxed: as in `get`.
     let read = Box::pin(upstream_cache.read(request, fetch));

@@ -61,7 +61,7 @@ where
         &self,
         key: K,
         finished: impl FnOnce() -> Option<T>,
-        work: impl Future<Output = T> + Send + 'static,
+        work: BoxFuture<'static, T>,
     ) -> (T, ValueSource) {
         let ((flight, origin), source) = {
             let mut flights = lock(&self.flights);
@@ -82,13 +82,13 @@ where
     }
 
     /// Starts the work of this key in the background, unless it is in flight.
-    pub(crate) fn start(&self, key: K, work: impl Future<Output = T> + Send + 'static) {
+    pub(crate) fn start(&self, key: K, work: BoxFuture<'static, T>) {
         if let Entry::Vacant(vacant) = lock(&self.flights).entry(key.clone()) {
             vacant.insert(self.spawn(key, work));
         }
     }
 
-    fn spawn(&self, key: K, work: impl Future<Output = T> + Send + 'static) -> Flight<T> {
+    fn spawn(&self, key: K, work: BoxFuture<'static, T>) -> Flight<T> {
         let flights = Arc::clone(&self.flights);
         let work = async move {
             // Created inside the task: a runtime that shuts down drops a new task immediately. The map is

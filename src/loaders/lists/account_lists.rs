@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
@@ -168,7 +169,7 @@ impl AccountLists {
         };
         let (started_at, began) = (Instant::now(), self.pages.entries.begin(&key));
         let (upstream, stats) = (UpstreamName::Composio, &scan.reader.stats);
-        let read = self.pages.read_since(key.clone(), since, fetch);
+        let read = self.pages.read_since(key.clone(), since, fetch.boxed());
         let page = stats.deadline.wait(upstream, read).await.flatten().map(|(page, fetched_at)| {
             scan.reader.record_problems(|| PartKey::new("page", &key), &page.problems);
             let fresh_for = self.fetcher.fresh_for(&scan.reader.credential);
@@ -198,7 +199,7 @@ impl AccountLists {
             self.settings.page_rows,
             self.upstream_cache.clock,
         );
-        let fetch = self.fetcher.fetch(scan, cursor.as_deref(), limit, purpose);
+        let fetch = self.fetcher.fetch(scan, cursor.as_deref(), limit, purpose).boxed();
         let (page, started_at) = match since {
             None => {
                 let started_at = clock.instant_now();
@@ -208,7 +209,7 @@ impl AccountLists {
                 let key = PageKey { scan: Arc::clone(&scan.key), cursor: cursor.clone() };
                 let fetch =
                     async { Ok((Arc::new(fetch.await?), self.fetcher.fresh_for(&scan.reader.credential))) };
-                self.pages.read_since(key, since, fetch).await?
+                self.pages.read_since(key, since, fetch.boxed()).await?
             }
         };
         let (fetched_at, state) = (clock.at(started_at), FreshnessState::Fresh);

@@ -124,18 +124,14 @@ impl CallLimiter {
         })
     }
 
-    /// Returns the key of a request in the cache of refusals.
-    pub(in crate::upstream) fn refusal_key(
-        &self,
-        credential: &[u8; 32],
-        path: &str,
-        query: &str,
-    ) -> RefusalKey {
-        Refusals::key(credential, self.refusal_generation.load(Ordering::Relaxed), path, query)
+    /// Returns the generation of this credential's refusals, a part of their keys. A refusal has that in which its call
+    /// started.
+    pub(in crate::upstream) fn refusal_generation(&self) -> u64 {
+        self.refusal_generation.load(Ordering::Relaxed)
     }
 
     /// Returns the upstream's refusal of the same request moments ago.
-    pub(in crate::upstream) fn refusal(&self, key: &RefusalKey) -> Option<UpstreamError> {
+    pub(in crate::upstream) fn refusal(&self, key: impl FnOnce() -> RefusalKey) -> Option<UpstreamError> {
         self.refusals.get(key).inspect(|_| self.counters.on_held(HoldReason::RefusedRequest))
     }
 

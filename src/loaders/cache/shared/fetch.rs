@@ -13,6 +13,7 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -128,15 +129,14 @@ impl<U: Upstream> UpstreamCache<U> {
     ///
     /// Values that another replica fetched come from the store, the rest from `fetch`. The error comes from `fetch`, or
     /// from the replica that this one waited for.
-    pub(crate) async fn read<K, V, F>(
+    pub(crate) async fn read<'f, K, V>(
         &self,
         mut request: BatchRequest<K>,
-        fetch: impl FnOnce(Vec<K>) -> F,
+        fetch: impl FnOnce(Vec<K>) -> BoxFuture<'f, FetchResult<K, V>>,
     ) -> BatchResult<K, V>
     where
         K: CacheKey<Upstream = U>,
         V: Serialize + DeserializeOwned,
-        F: Future<Output = FetchResult<K, V>>,
     {
         let (clock, mut result) = (self.clock, BatchResult { values: HashMap::new(), error: None });
         let Some(credential) = request.keys.first().map(|(key, _)| key.credential()) else { return result };
@@ -152,7 +152,7 @@ impl<U: Upstream> UpstreamCache<U> {
         }
         let shared_read =
             SharedRead { upstream_cache: self, replicas: &shared.replicas, partition, credential };
-        let plan = shared_read.plan(&mut request, &mut result).await;
+        let plan = Box::pin(shared_read.plan(&mut request, &mut result)).await;
         match plan {
             ReadPlan::Fetch(_, Some((lease, _))) if request.keys.is_empty() => lease.release().await,
             _ if request.keys.is_empty() => {}
@@ -407,10 +407,10 @@ impl<K: Eq + Hash> BatchRequest<K> {
 /// Runs a fetch and marks its values as fetched by this replica.
 async fn fetch_here<K: Eq + Hash, V>(
     clock: Clock,
-    fetch: impl Future<Output = FetchResult<K, V>>,
+    fetch: BoxFuture<'_, FetchResult<K, V>>,
 ) -> Result<HashMap<K, ReadValue<V>>, UpstreamError> {
     let fetched_at = clock.instant_now();
-    let fetched_values = Box::pin(fetch).await?.into_iter();
+    let fetched_values = fetch.await?.into_iter();
     let read_value =
         |(key, value, fresh_for)| (key, ReadValue { value, fetched_at, fresh_for, is_shared: false });
     Ok(fetched_values.map(read_value).collect())
