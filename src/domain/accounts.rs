@@ -1,6 +1,7 @@
 //! Connected accounts as Composio returns them (docs/upstreams.md#composio-account), without their secrets.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -34,31 +35,38 @@ pub enum AccountType {
 }
 
 /// One user's authenticated connection to an external service.
+///
+/// The fields that lists and most responses read are first, in a fixed order: they take three cache lines instead of
+/// seven.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[repr(C)]
 pub struct ConnectedAccount {
     /// `ca_…`
     pub id: Box<str>,
+    /// The end user's id, chosen by the application.
+    pub user_id: Option<Box<str>>,
     /// The toolkit.
     pub toolkit: ToolkitSlug,
+    /// The account's status. Use this one, not [`ConnectionState::status`].
+    pub status: OpenValue<AccountStatus>,
+    /// Creation time; `None` if the upstream returned no RFC 3339 timestamp.
+    pub created_at: Option<Timestamp>,
+    /// Private or shared; `None` if the upstream did not return it.
+    pub account_type: Option<AccountType>,
+    /// Whether its owner disabled it.
+    pub is_disabled: bool,
+    /// The result of [`Self::weight_bytes`], which reads all fields; 0 until its first call.
+    #[serde(skip)]
+    pub(crate) known_weight: AtomicU32,
     /// The auth config that the connection was made with.
     pub auth_config: AuthConfig,
     /// A readable name, unique in the project.
     pub word_id: Option<Box<str>>,
     /// The connection's name, chosen by the application.
     pub alias: Option<Box<str>>,
-    /// The end user's id, chosen by the application.
-    pub user_id: Option<Box<str>>,
-    /// The account's status. Use this one, not [`ConnectionState::status`].
-    pub status: OpenValue<AccountStatus>,
     /// The reason for the status, in the upstream's words.
     pub status_reason: Option<Box<str>>,
-    /// Whether its owner disabled it.
-    pub is_disabled: bool,
-    /// Private or shared; `None` if the upstream did not return it.
-    pub account_type: Option<AccountType>,
-    /// Creation time; `None` if the upstream returned no RFC 3339 timestamp.
-    pub created_at: Option<Timestamp>,
     /// Time of the last change; `None` if the upstream returned no RFC 3339 timestamp.
     pub updated_at: Option<Timestamp>,
     /// The public part of its authentication state.
@@ -101,6 +109,16 @@ pub type SharedAccount = Arc<ConnectedAccount>;
 impl ConnectedAccount {
     /// Returns the approximate memory use in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
+        let known = self.known_weight.load(Ordering::Relaxed);
+        if known > 0 {
+            return usize::try_from(known).unwrap_or(usize::MAX);
+        }
+        let weight = self.sum_of_bytes();
+        self.known_weight.store(u32::try_from(weight).unwrap_or(u32::MAX), Ordering::Relaxed);
+        weight
+    }
+
+    fn sum_of_bytes(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
         size_of::<Self>()
             + self.id.len()

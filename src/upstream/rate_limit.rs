@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, header};
 use jiff::{SignedDuration, Timestamp};
 
 /// Longest plausible wait or window. Longer ones are ignored (docs/upstreams.md#rate-limit-reset).
@@ -18,12 +18,19 @@ const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// and its `Date` is ignored.
 const SKEW_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-const DATE: &str = "date";
-const RETRY_AFTER: &str = "retry-after";
-const LIMITS: [&str; 3] = ["x-ratelimit-limit", "ratelimit-limit", "x-ratelimit"];
-const REMAINING: [&str; 2] = ["x-ratelimit-remaining", "ratelimit-remaining"];
-const RESETS: [&str; 2] = ["x-ratelimit-reset", "ratelimit-reset"];
-const WINDOW: &str = "x-ratelimit-window-size";
+// Names of headers and not texts, which each look-up would parse.
+static DATES: [HeaderName; 1] = [header::DATE];
+static RETRY_AFTER: [HeaderName; 1] = [header::RETRY_AFTER];
+static LIMITS: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit"),
+];
+static REMAINING: [HeaderName; 2] =
+    [HeaderName::from_static("x-ratelimit-remaining"), HeaderName::from_static("ratelimit-remaining")];
+static RESETS: [HeaderName; 2] =
+    [HeaderName::from_static("x-ratelimit-reset"), HeaderName::from_static("ratelimit-reset")];
+static WINDOWS: [HeaderName; 1] = [HeaderName::from_static("x-ratelimit-window-size")];
 
 /// Returns the time to wait after a 429: from `Retry-After`, otherwise from the reset. Returns `None` if the headers
 /// have no plausible value. `upstream_now` is the result of [`upstream_now`], here and below.
@@ -42,7 +49,7 @@ pub fn wait(headers: &HeaderMap, upstream_now: Timestamp) -> Option<Duration> {
 
 /// Returns the wait that `Retry-After` states.
 pub(super) fn retry_after(headers: &HeaderMap, upstream_now: Timestamp) -> Option<Duration> {
-    first(headers, &[RETRY_AFTER], |text| read_wait(text, upstream_now))
+    first(headers, &RETRY_AFTER, |text| read_wait(text, upstream_now))
 }
 
 /// Returns the end of the window, in the upstream's time.
@@ -65,13 +72,13 @@ pub fn remaining(headers: &HeaderMap) -> Option<u64> {
 
 /// Returns the length of the window.
 pub(super) fn window(headers: &HeaderMap) -> Option<Duration> {
-    first(headers, &[WINDOW], read_window)
+    first(headers, &WINDOWS, read_window)
 }
 
 /// Returns the upstream's own time, if stated.
 #[must_use]
 pub fn date(headers: &HeaderMap) -> Option<Timestamp> {
-    first(headers, &[DATE], timestamp)
+    first(headers, &DATES, timestamp)
 }
 
 /// Returns the upstream's own time if it is plausible, or else the local time.
@@ -83,23 +90,25 @@ pub fn upstream_now(headers: &HeaderMap, local_now: Timestamp) -> Timestamp {
 
 /// Returns the names of the headers with a value that is not understood.
 pub fn unreadable(headers: &HeaderMap, upstream_now: Timestamp) -> impl Iterator<Item = &'static str> + '_ {
-    let is_understood = move |name: &str, text: &str| match name {
-        DATE => timestamp(text).is_some(),
-        RETRY_AFTER => read_wait(text, upstream_now).is_some(),
-        WINDOW => read_window(text).is_some(),
-        name if LIMITS.contains(&name) => read_limit(text).is_some(),
-        name if REMAINING.contains(&name) => read_remaining(text).is_some(),
-        _ => read_reset(text, upstream_now).is_some(),
-    };
-    let names = [DATE, RETRY_AFTER, WINDOW].into_iter().chain(LIMITS).chain(REMAINING).chain(RESETS);
-    names.filter(move |name| {
+    type IsUnderstood = fn(&str, Timestamp) -> bool;
+    let kinds: [(&'static [HeaderName], IsUnderstood); 6] = [
+        (&DATES, |text, _| timestamp(text).is_some()),
+        (&RETRY_AFTER, |text, now| read_wait(text, now).is_some()),
+        (&WINDOWS, |text, _| read_window(text).is_some()),
+        (&LIMITS, |text, _| read_limit(text).is_some()),
+        (&REMAINING, |text, _| read_remaining(text).is_some()),
+        (&RESETS, |text, now| read_reset(text, now).is_some()),
+    ];
+    let names = kinds.into_iter().flat_map(|(names, read)| names.iter().map(move |name| (name, read)));
+    let unreadable = names.filter(move |(name, is_understood)| {
         let mut values = headers.get_all(*name).iter();
-        values.any(|value| !value.to_str().is_ok_and(|text| is_understood(name, text.trim())))
-    })
+        values.any(|value| !value.to_str().is_ok_and(|text| is_understood(text.trim(), upstream_now)))
+    });
+    unreadable.map(|(name, _)| name.as_str())
 }
 
-fn first<T>(headers: &HeaderMap, names: &[&str], read: impl Fn(&str) -> Option<T>) -> Option<T> {
-    let mut values = names.iter().flat_map(|name| headers.get_all(*name));
+fn first<T>(headers: &HeaderMap, names: &[HeaderName], read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let mut values = names.iter().flat_map(|name| headers.get_all(name));
     values.find_map(|value| read(value.to_str().ok()?.trim()))
 }
 

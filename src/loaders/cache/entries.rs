@@ -112,12 +112,20 @@ struct Entry<V> {
     /// Time before which no fetch is made: the last one failed, or the rate limit allowed no call.
     deferred_until: Option<Instant>,
     failures: u32,
-    reads: Arc<AtomicU32>,
-    /// Whether a caller has already started a refresh.
-    is_refreshing: Arc<AtomicBool>,
+    usage: Arc<EntryUsage>,
     /// Whether it is never served stale. A derived value can be built again without a fetch, and an object that was
     /// missing may exist now.
     is_fresh_only: bool,
+    /// With its key; 0 until it is stored. Weighing a page reads all of its accounts.
+    weight_bytes: u32,
+}
+
+/// What the copies of an entry share.
+#[derive(Default)]
+struct EntryUsage {
+    reads: AtomicU32,
+    /// Whether a caller has already started a refresh.
+    is_refreshing: AtomicBool,
 }
 
 impl<K, V> CacheEntries<K, V>
@@ -133,10 +141,7 @@ where
         let listener_cache = Arc::clone(&upstream_cache);
         let entries = moka::sync::Cache::builder()
             .max_capacity(limit_bytes)
-            .weigher(|key: &K, entry: &Entry<V>| {
-                let bytes = key.weight_bytes() + entry.value.weight_bytes() + ENTRY_BYTES;
-                u32::try_from(bytes).unwrap_or(u32::MAX)
-            })
+            .weigher(|_: &K, entry: &Entry<V>| entry.weight_bytes)
             .eviction_listener(move |key: Arc<K>, _, cause| {
                 let credential = key.credential();
                 listener_cache.state_of(&credential).entries.fetch_sub(1, Ordering::Relaxed);
@@ -173,7 +178,7 @@ where
         }
         let is_deferred = entry.deferred_until.is_some_and(|until| now < until);
         if now < entry.fresh_until {
-            let is_hot = entry.reads.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_READS;
+            let is_hot = entry.usage.reads.fetch_add(1, Ordering::Relaxed) + 1 >= HOT_READS;
             let is_early = now >= entry.early_refresh_at() && !entry.is_fresh_only;
             let refresh = is_early && is_hot && !is_deferred && entry.claim_refresh();
             return CacheLookup::Fresh { cached: self.to_cached(&entry, now), refresh };
@@ -295,7 +300,8 @@ where
             entry.epoch = began.epoch;
             entry.fresh_until = entry.fresh_until.min(now);
         }
-        entry.is_refreshing = Arc::default();
+        let reads = entry.usage.reads.load(Ordering::Relaxed).into();
+        entry.usage = Arc::new(EntryUsage { reads, ..EntryUsage::default() });
         let cached = self.to_cached(&entry, now);
         self.put(key.clone(), entry);
         Some(cached)
@@ -335,18 +341,19 @@ where
         self.entries.weighted_size()
     }
 
-    fn put(&self, key: K, entry: Entry<V>) {
+    fn put(&self, key: K, mut entry: Entry<V>) {
         let is_newer =
             |cached: &Entry<V>| (cached.epoch, cached.fetched_at) > (entry.epoch, entry.fetched_at);
         if self.entries.get(&key).as_ref().is_some_and(is_newer) {
             // A fetch that began later has already stored its value.
             return;
         }
-        let weight = key.weight_bytes() + entry.value.weight_bytes();
+        let weight_bytes = key.weight_bytes() + entry.value.weight_bytes() + ENTRY_BYTES;
+        entry.weight_bytes = u32::try_from(weight_bytes).unwrap_or(u32::MAX);
         self.upstream_cache.state_of(&key.credential()).entries.fetch_add(1, Ordering::Relaxed);
         self.entries.insert(key.clone(), entry);
         self.upstream_cache.advance_revision(&key);
-        if u64::try_from(weight).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_DIVISOR {
+        if u64::try_from(weight_bytes).unwrap_or(u64::MAX) > self.limit_bytes / HEAVY_DIVISOR {
             // moka weighs up to 64 insertions late.
             self.entries.run_pending_tasks();
         }
@@ -415,8 +422,7 @@ where
 
 impl<V> Entry<V> {
     fn new(value: V, epoch: u64, fetched_at: Instant, fresh_until: Instant) -> Self {
-        let (reads, is_refreshing) = (Arc::default(), Arc::default());
-        let (deferred_until, failures, is_fresh_only) = (None, 0, false);
+        let (deferred_until, failures, is_fresh_only, weight_bytes) = (None, 0, false, 0);
         Self {
             value,
             epoch,
@@ -424,9 +430,9 @@ impl<V> Entry<V> {
             fresh_until,
             deferred_until,
             failures,
-            reads,
-            is_refreshing,
+            usage: Arc::default(),
             is_fresh_only,
+            weight_bytes,
         }
     }
 
@@ -437,6 +443,6 @@ impl<V> Entry<V> {
 
     /// Returns true to the first caller only, until the entry is replaced or its next fetch is deferred.
     fn claim_refresh(&self) -> bool {
-        !self.is_refreshing.swap(true, Ordering::AcqRel)
+        !self.usage.is_refreshing.swap(true, Ordering::AcqRel)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use jiff::Timestamp;
 
@@ -201,6 +202,7 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
         status,
         status_reason: problems.text("status_reason", wire.status_reason),
         is_disabled: is_disabled.unwrap_or(false),
+        known_weight: AtomicU32::default(),
         account_type: match account_type.as_deref() {
             Some("PRIVATE") => Some(AccountType::Private),
             Some("SHARED") => Some(AccountType::Shared),
