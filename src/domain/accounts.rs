@@ -107,6 +107,12 @@ pub struct LegacyAccount {
 pub type SharedAccount = Arc<ConnectedAccount>;
 
 impl ConnectedAccount {
+    /// Sets the user, which the upstream's response did not name.
+    pub(crate) fn set_user(&mut self, user_id: Option<Box<str>>) {
+        self.user_id = user_id;
+        self.known_weight = AtomicU32::default();
+    }
+
     /// Returns the approximate memory use in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
         let known = self.known_weight.load(Ordering::Relaxed);

@@ -119,7 +119,7 @@ impl Ownership {
         };
         // Nothing else refers to these rows: they were just decoded, and rows without users are not shared.
         for account in page.items.iter_mut().filter_map(Arc::get_mut) {
-            account.user_id = owners.get(&account.id).cloned();
+            account.set_user(owners.get(&account.id).cloned());
         }
         Ok(())
     }
