@@ -96,7 +96,7 @@ install:
 	@echo "== What the tests need of this machine"
 	@NO_INSTALL="$(NO_INSTALL)" ./.ci/install
 
-dist: ## The binary of the release archives, optimised by a profile of typical requests (needs curl and llvm-profdata)
+dist: ## The binary of the release archives, optimised by a profile of typical requests (needs curl, nm and llvm-profdata)
 	deploy/pgo/build
 
 schema: ## Writes schema.graphql, and the schemas for larger graphs that the tests compare with, from the code

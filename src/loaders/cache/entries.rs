@@ -116,11 +116,11 @@ struct Entry<V> {
     /// Whether it is never served stale. A derived value can be built again without a fetch, and an object that was
     /// missing may exist now.
     is_fresh_only: bool,
-    /// With its key; 0 until it is stored. Weighing a page reads all of its accounts.
+    /// Approximate memory of the entry and its key; 0 until it is stored. Computing it reads all accounts of a page.
     weight_bytes: u32,
 }
 
-/// What the copies of an entry share.
+/// State that the copies of an entry share.
 #[derive(Default)]
 struct EntryUsage {
     reads: AtomicU32,
