@@ -1,7 +1,6 @@
 //! Connected accounts as Composio returns them (docs/upstreams.md#composio-account), without their secrets.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,9 +55,9 @@ pub struct ConnectedAccount {
     pub account_type: Option<AccountType>,
     /// Whether its owner disabled it.
     pub is_disabled: bool,
-    /// The result of [`Self::weight_bytes`], which reads all fields; 0 until its first call.
+    /// The result of [`Self::weight_bytes`], which would read all fields; 0 if it is not known.
     #[serde(skip)]
-    pub(crate) known_weight: AtomicU32,
+    pub(crate) known_weight: u32,
     /// The auth config that the connection was made with.
     pub auth_config: AuthConfig,
     /// A readable name, unique in the project.
@@ -107,21 +106,23 @@ pub struct LegacyAccount {
 pub type SharedAccount = Arc<ConnectedAccount>;
 
 impl ConnectedAccount {
+    /// Computes its weight, so that lists need not.
+    pub(crate) fn weigh(&mut self) {
+        self.known_weight = u32::try_from(self.sum_of_bytes()).unwrap_or(u32::MAX);
+    }
+
     /// Sets the user, which the upstream's response did not name.
     pub(crate) fn set_user(&mut self, user_id: Option<Box<str>>) {
         self.user_id = user_id;
-        self.known_weight = AtomicU32::default();
+        self.weigh();
     }
 
     /// Returns the approximate memory use in bytes.
     pub(crate) fn weight_bytes(&self) -> usize {
-        let known = self.known_weight.load(Ordering::Relaxed);
-        if known > 0 {
-            return usize::try_from(known).unwrap_or(usize::MAX);
+        match usize::try_from(self.known_weight) {
+            Ok(0) | Err(_) => self.sum_of_bytes(),
+            Ok(known) => known,
         }
-        let weight = self.sum_of_bytes();
-        self.known_weight.store(u32::try_from(weight).unwrap_or(u32::MAX), Ordering::Relaxed);
-        weight
     }
 
     fn sum_of_bytes(&self) -> usize {

@@ -1,7 +1,6 @@
 //! The complete truth table: every status in every case, as `docs/health.md` lists it.
 
 use std::fmt::Write as _;
-use std::sync::atomic::AtomicU32;
 
 use super::*;
 use crate::domain::accounts::AuthConfig;
@@ -47,7 +46,7 @@ fn account(status: AccountStatus, updated_at: Option<Timestamp>, off: [bool; 2])
         status: OpenValue::parse(status),
         status_reason: None,
         is_disabled,
-        known_weight: AtomicU32::default(),
+        known_weight: 0,
         account_type: None,
         created_at: None,
         updated_at,

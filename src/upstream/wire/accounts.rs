@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use jiff::Timestamp;
 
@@ -181,7 +180,7 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
     let account_type =
         experimental.and_then(|block| problems.text("experimental.account_type", block.account_type));
     let legacy = problems.optional("deprecated", wire.deprecated);
-    Ok(Arc::new(ConnectedAccount {
+    let mut account = ConnectedAccount {
         id,
         toolkit: ToolkitSlug::of_upstream(&slug),
         auth_config: AuthConfig {
@@ -202,7 +201,7 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
         status,
         status_reason: problems.text("status_reason", wire.status_reason),
         is_disabled: is_disabled.unwrap_or(false),
-        known_weight: AtomicU32::default(),
+        known_weight: 0,
         account_type: match account_type.as_deref() {
             Some("PRIVATE") => Some(AccountType::Private),
             Some("SHARED") => Some(AccountType::Shared),
@@ -216,7 +215,9 @@ fn account(wire: Account, problems: &mut FieldProblems) -> Result<Arc<ConnectedA
             let labels = problems.texts("deprecated.labels", block.labels);
             Some(LegacyAccount { uuid: problems.text("deprecated.uuid", block.uuid)?, labels })
         }),
-    }))
+    };
+    account.weigh();
+    Ok(Arc::new(account))
 }
 
 #[cfg(test)]
