@@ -16,6 +16,11 @@ test('every training request succeeds', async () => {
   assert.equal(stdout + stderr, '');
 });
 
+test('the training of the start succeeds', async () => {
+  const { stdout, stderr } = await run(train, [binary, '0']);
+  assert.equal(stdout + stderr, '');
+});
+
 test('a binary that does not start is an error with its output', async () => {
   await assert.rejects(run(train, ['/bin/cat']), (failed) => {
     assert.match(failed.stderr, /^train: "\S*cat sandbox .*" did not start:\n.*cat: .*option/s);
