@@ -64,7 +64,7 @@ impl Query {
         order_by: Option<ProviderOrder>,
     ) -> Option<Result<Preserialized<ProviderConnection>, FieldError>> {
         let page = PageArguments { after, before, first, last };
-        // Boxed, as in `resolve_account_connection`.
+        // Boxed: the library's future of a field contains that of its resolver twice, and moves it.
         Some(Box::pin(provider_connection::connect(ctx, page, filter, order_by)).await)
     }
 

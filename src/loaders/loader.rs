@@ -83,7 +83,7 @@ pub struct ToolkitDetailsKey(pub ToolkitSlug);
 /// Key of a page of a parent's accounts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountsKey {
-    /// Of the other fields: the library's loader looks up each key several times.
+    /// Hash of the other fields, computed once: the library's loader looks up each key several times.
     hash: u64,
     /// Parent of the accounts.
     pub parent: Parent,

@@ -18,7 +18,7 @@ const WAIT_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// and its `Date` is ignored.
 const SKEW_MAX: SignedDuration = SignedDuration::from_hours(24);
 
-// Names of headers and not texts, which each look-up would parse.
+// Parsed once: a header map parses a name that is given as text at each look-up.
 static DATES: [HeaderName; 1] = [header::DATE];
 static RETRY_AFTER: [HeaderName; 1] = [header::RETRY_AFTER];
 static LIMITS: [HeaderName; 3] = [
