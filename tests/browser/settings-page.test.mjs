@@ -4,6 +4,7 @@
 //   SCREENSHOTS   if set, writes the README's two pictures, docs/settings-page*.png
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { EventEmitter, once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -128,6 +129,29 @@ describe("the settings page", { timeout: 900_000 }, () => {
       const { page, leave } = await visit(browser, `${server.url}example`, { before });
       await banner(page, "Next attempt with the next update").waitFor();
       await leave();
+    } finally {
+      server.stop();
+    }
+  });
+
+  test("a page can be left while a test's handler works on one of its requests", async () => {
+    const server = await demo("healthy");
+    try {
+      const steps = new EventEmitter();
+      const [fetched, left, handled] = ["fetched", "left", "handled"].map((name) => once(steps, name));
+      const before = (page) =>
+        page.route("**/graphql", async (route) => {
+          const response = await route.fetch();
+          steps.emit("fetched");
+          await left;
+          // The end of the page disposes the response.
+          await response.json().finally(() => steps.emit("handled"));
+        });
+      const { leave } = await visit(browser, `${server.url}example`, { before });
+      await fetched;
+      await leave();
+      steps.emit("left");
+      await handled;
     } finally {
       server.stop();
     }
