@@ -33,7 +33,7 @@ mod node;
 mod object_type;
 mod operation_context;
 mod page_info;
-mod preserialized;
+pub(crate) mod preserialized;
 mod provider_connection;
 mod providers;
 mod query;

@@ -162,6 +162,12 @@ impl ValueBytes {
     }
 }
 
+/// Returns the length of a value's JSON in bytes: exact for preserialized parts, estimated for the others.
+pub(crate) fn json_length(value: &Value) -> usize {
+    let ValueBytes { preserialized, others } = bytes_of(value);
+    preserialized + others
+}
+
 fn bytes_of(value: &Value) -> ValueBytes {
     let mut bytes = ValueBytes::default();
     match value {

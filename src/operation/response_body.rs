@@ -9,10 +9,11 @@ use super::errors::GraphqlError;
 use crate::domain::problems::{Problem, ProblemSummary};
 use crate::domain::view::View;
 use crate::graphql::json_writer::JsonWriter;
+use crate::graphql::preserialized::json_length;
 use crate::loaders::stats::{OperationStats, Trace};
 
-/// Initial capacity of a body, in bytes. Preserialized rows arrive as one piece, for which the buffer grows once.
-const INITIAL_CAPACITY: usize = 1024;
+/// Capacity of a body for all but its data, in bytes.
+const INITIAL_CAPACITY: usize = 256;
 
 /// The `extensions` of a response.
 #[derive(Serialize)]
@@ -67,7 +68,8 @@ pub(super) fn write_body(
     data: Option<&Value>,
     extensions: Option<ResponseExtensions>,
 ) -> Bytes {
-    let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY);
+    // A buffer that grows at its last byte would be twice as large, and be kept with the cached response.
+    let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY + data.map_or(0, json_length));
     let mut separator: &[u8] = b"{";
     let mut write_key = |json: &mut JsonWriter, name: &[u8]| {
         json.raw(separator);
