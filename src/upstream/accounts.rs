@@ -111,11 +111,14 @@ impl AccountsClient {
     }
 }
 
+/// Length of most query strings in bytes.
+const TYPICAL_QUERY_BYTES: usize = 192;
+
 /// Builds the query string. Arrays are joined with commas, as in all released clients
 /// (docs/upstreams.md#composio-list-request). `limit` is always set, because the upstream's default is not
 /// documented.
 fn query(filter: &AccountFilter, order: AccountOrder, cursor: Option<&str>, limit: usize) -> String {
-    let mut query = Serializer::new(String::new());
+    let mut query = Serializer::new(String::with_capacity(TYPICAL_QUERY_BYTES));
     let mut list = |name: &str, values: &Option<FilterValues>| {
         if let Some(values) = values {
             query.append_pair(name, &values.iter().collect::<Vec<_>>().join(","));
