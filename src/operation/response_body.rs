@@ -91,3 +91,17 @@ pub(super) fn write_body(
     json.raw(b"}");
     json.into_bytes().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buffer_of_a_large_response_is_about_as_large_as_its_text() {
+        let rows = Value::Binary(Bytes::from(vec![b'1'; 6_000]));
+        let data = Value::Object([(async_graphql::Name::new("rows"), rows)].into_iter().collect());
+        let text = Vec::from(write_body(&[], Some(&data), None));
+        assert_eq!(text.len(), 6_000 + r#"{"data":{"rows":}}"#.len());
+        assert!(text.capacity() < text.len() + INITIAL_CAPACITY + 64, "{}", text.capacity());
+    }
+}
