@@ -44,7 +44,7 @@ pub(crate) async fn cold(
             }
             Kind::Switchboard | Kind::Expecting => None,
             _ => {
-                let server = site.start(&lane.contender, sandbox, SHORT).await?;
+                let server = lane.start(site, sandbox, SHORT).await?;
                 both(&server, &Cell::new(ASIDE), right, plan.warm / 2).await?;
                 Some((Connection::open(server.address).await?, server))
             }
@@ -65,7 +65,7 @@ pub(crate) async fn cold(
                     load::ask(connection, server, &job::hot()).await?
                 }
                 None => {
-                    let server = site.start(&lane.contender, sandbox, LONG).await?;
+                    let server = lane.start(site, sandbox, LONG).await?;
                     let mut connection = Connection::open(server.address).await?;
                     load::ask(&mut connection, &server, &job::unique(ASIDE)).await?;
                     sandbox.forget_calls().await?;
@@ -95,7 +95,8 @@ pub(crate) async fn cold(
 fn of_ten_providers(toolkits: &HashMap<String, Vec<String>>) -> String {
     let mut providers: Vec<_> = toolkits.iter().collect();
     providers.sort();
-    let slugs: Vec<_> = providers.into_iter().take(10).flat_map(|(_, slugs)| slugs).map(String::as_str).collect();
+    let slugs: Vec<_> =
+        providers.into_iter().take(10).flat_map(|(_, slugs)| slugs).map(String::as_str).collect();
     slugs.join(",")
 }
 
@@ -112,7 +113,7 @@ pub(crate) async fn stampedes(
             continue;
         }
         println!("{} at once: {}", plan.stampede, lane.contender.name);
-        let server = site.start(&lane.contender, sandbox, LONG).await?;
+        let server = lane.start(site, sandbox, LONG).await?;
         load::round(&server, Question::Unique { next: &Cell::new(0) }, plan.warm / 2).await?;
         sandbox.forget_calls().await?;
         let took = load::stampede(&server, plan.stampede, right.length).await;
@@ -137,7 +138,7 @@ pub(crate) async fn skewed(
             continue;
         }
         println!("skewed data: {}", lane.contender.name);
-        let server = site.start(&lane.contender, sandbox, LONG).await?;
+        let server = lane.start(site, sandbox, LONG).await?;
         sandbox.forget_calls().await?;
         let mut connection = Connection::open(server.address).await?;
         let (answer, _) = load::ask(&mut connection, &server, &job::hot()).await?;

@@ -34,8 +34,7 @@ pub(crate) async fn steady(
     let mut running: Vec<(&mut Lane, Process, Cell<usize>)> = Vec::new();
     for lane in lanes.iter_mut().filter(|lane| lane.contender.kind != Kind::Expecting) {
         println!("starting {}", lane.contender.name);
-        let server = site.start(&lane.contender, sandbox, LONG).await?;
-        lane.row.start = Some(server.started_in);
+        let server = lane.start(site, sandbox, LONG).await?;
         lane.row.idle = Some(server.memory()?);
         match &right {
             None => right = Some(reference(site, &server).await?),

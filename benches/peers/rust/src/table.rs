@@ -15,7 +15,7 @@ pub(crate) struct Row {
     kind: Kind,
     /// The difference from Switchboard's responses. Such a server is not measured.
     pub(crate) excluded: Option<String>,
-    pub(crate) start: Option<Duration>,
+    pub(crate) starts: Vec<Duration>,
     pub(crate) idle: Option<Memory>,
     pub(crate) memory: Option<Memory>,
     pub(crate) hot: Vec<Round>,
@@ -40,7 +40,7 @@ impl Row {
             name: contender.name.clone(),
             kind: contender.kind,
             excluded: None,
-            start: None,
+            starts: Vec::new(),
             idle: None,
             memory: None,
             hot: Vec::new(),
@@ -62,6 +62,10 @@ impl Row {
 
     fn cold(&self) -> Option<f64> {
         median(self.cold.iter().map(millis))
+    }
+
+    fn start(&self) -> Option<f64> {
+        median(self.starts.iter().map(millis))
     }
 
     /// Whether it is a GraphQL server of another project.
@@ -142,7 +146,7 @@ pub(crate) fn write(rows: &[Row], plan: &Plan, run: &str, quick: bool) -> anyhow
             shown(ratio(row.hot(Round::per_core_second), bare), 3),
             shown(row.unique(Round::cpu_micros), 0),
             shown(ratio(row.unique(Round::cpu_micros), ours), 2),
-            shown(row.start.as_ref().map(millis), 0),
+            shown(row.start(), 0),
             shown(row.idle.map(|memory| memory.now), 0),
             row.memory.map_or("–".into(), |memory| format!("{:.0} ({:.0})", memory.now, memory.most)),
         )?;
@@ -196,7 +200,7 @@ fn goals(text: &mut String, rows: &[Row]) -> std::fmt::Result {
         _ => None,
     });
     let cold = |kind| of(kind).and_then(Row::cold);
-    let start = ours.and_then(|row| row.start.as_ref().map(millis));
+    let start = ours.and_then(Row::start);
     let idle = ours.and_then(|row| row.idle.map(|memory| memory.now));
     let best_name = best.map_or("none", |row| row.name.as_str());
     let goals = [
@@ -259,7 +263,8 @@ fn notes(plan: &Plan) -> String {
          ratios use requests per second of the server's core, which equal requests per second on a busy core.\n\
          - Unique: the first 20 accounts of three users in a new combination; upstream latency 0. Bare axum makes one\n  \
          upstream call for the same accounts, discards its response and returns fixed bytes: the lower bound.\n\
-         - Calls: LeadLex + Composio. Start: from the start of the process to its first response.\n\
+         - Calls: LeadLex + Composio. Start: from the start of the process to its first response; the median of the run's\n  \
+         starts, of which Switchboard has 12 and a peer has 4.\n\
          - Cold: peers are warm, and their cached data has expired. Switchboard is restarted for each sample and gets one\n  \
          other request first. With `toolkits.expected` it calls both upstreams concurrently. In the row of bare axum:\n  \
          two requests to the upstreams, one after the other, whose responses are discarded.\n\
