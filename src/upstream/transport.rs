@@ -472,8 +472,8 @@ fn trace<T>(call: &SpanGuard, read: &Result<UpstreamResponse<T>, UpstreamError>)
     }
 }
 
-/// Maximum memory that is reserved for a body that has not arrived.
-const RESERVED_BYTES_MAX: usize = 64 * 1024;
+/// Maximum memory that is reserved for a body that has not arrived. A page of 100 accounts has about 100 KB.
+const RESERVED_BYTES_MAX: usize = 256 * 1024;
 
 /// Time and size limits for the body of an error response; it only adds details to the status.
 const REFUSAL_TIME: Duration = Duration::from_secs(1);
