@@ -12,8 +12,8 @@ use crate::graphql::json_writer::JsonWriter;
 use crate::graphql::preserialized::json_length;
 use crate::loaders::stats::{OperationStats, Trace};
 
-/// Capacity of a body for all but its data, in bytes.
-const INITIAL_CAPACITY: usize = 256;
+/// Capacity of a body beside its data, in bytes.
+const CAPACITY_BESIDE_DATA: usize = 256;
 
 /// The `extensions` of a response.
 #[derive(Serialize)]
@@ -69,7 +69,7 @@ pub(super) fn write_body(
     extensions: Option<ResponseExtensions>,
 ) -> Bytes {
     // A buffer that grows at its last byte would be twice as large, and be kept with the cached response.
-    let mut json = JsonWriter::with_capacity(INITIAL_CAPACITY + data.map_or(0, json_length));
+    let mut json = JsonWriter::with_capacity(CAPACITY_BESIDE_DATA + data.map_or(0, json_length));
     let mut separator: &[u8] = b"{";
     let mut write_key = |json: &mut JsonWriter, name: &[u8]| {
         json.raw(separator);
@@ -102,6 +102,6 @@ mod tests {
         let data = Value::Object([(async_graphql::Name::new("rows"), rows)].into_iter().collect());
         let text = Vec::from(write_body(&[], Some(&data), None));
         assert_eq!(text.len(), 6_000 + r#"{"data":{"rows":}}"#.len());
-        assert!(text.capacity() < text.len() + INITIAL_CAPACITY + 64, "{}", text.capacity());
+        assert!(text.capacity() < text.len() + CAPACITY_BESIDE_DATA + 64, "{}", text.capacity());
     }
 }

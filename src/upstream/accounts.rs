@@ -111,7 +111,7 @@ impl AccountsClient {
     }
 }
 
-/// Length of most query strings in bytes.
+/// Length in bytes that most query strings do not exceed.
 const TYPICAL_QUERY_BYTES: usize = 192;
 
 /// Builds the query string. Arrays are joined with commas, as in all released clients
