@@ -108,7 +108,7 @@ export const SOURCES = {
   COMPOSIO: { name: "Composio", what: "Accounts" },
 };
 
-/** The problem of an API, from its state or from the code of the error that it caused; null if there is none. */
+/** The problem of an API, from its state or from the code of the error that it caused, or null. */
 export function problemOf({ state }, outage, freshness) {
   // An exhausted rate limit is no problem while the data is fresh.
   if (state === "RATE_LIMITED" && freshness?.state === "FRESH" && !outage) return null;
